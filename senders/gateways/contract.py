@@ -1,15 +1,15 @@
 """What every carrier adapter promises: plain values in, values out, no I/O.
 
-An adapter never opens a socket. Each verb is a generator that yields an :class:`HttpCall`, is sent an
-:class:`HttpReply` (or has a :class:`CallFailed` thrown into it), may yield more calls, and returns its
-result. ``senders.gateways.runner`` drives one or hundreds of them; a test drives one by feeding it
-replies.
+An adapter never opens a socket. Each verb is a generator that yields an :class:`HttpCall`, is sent
+an :class:`HttpReply` (or has a :class:`CallFailed` thrown into it), may yield more calls, and returns
+its result. ``senders.gateways.runner`` drives one or hundreds of them; a test drives one by feeding
+it replies.
 
 A send ends in one of three ways, and nothing else:
 
 * it returns a :class:`SendResult`: the carrier has accepted the message;
-* it raises a :class:`Refused` error from the closed list in ``senders.gateways.errors``: the carrier
-  has provably not accepted it;
+* it raises a :class:`Refused` error from the closed list in ``senders.gateways.errors``: the
+  carrier has provably not accepted it;
 * it raises :class:`~senders.gateways.errors.OutcomeUnknown`: the request may have arrived. Nobody
   repeats such a send.
 """
@@ -21,9 +21,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, final
 
-from senders.gateways.errors import NotSupported
+from identifiers.e164 import is_unreal
+from senders.gateways.errors import InvalidNumber, NotSupported
 
 
 class Route(enum.StrEnum):
@@ -80,14 +81,13 @@ class HttpReply:
 class CallFailed(Exception):
     """No complete HTTP answer came.
 
-    ``may_have_left`` is false only when the request provably never reached the carrier: the name did
-    not resolve, or the connection was refused or never established.
+    ``may_have_left`` is false only when the request provably never reached the carrier: the name
+    did not resolve, or the connection was refused or never established.
     """
 
     def __init__(self, detail: str, *, may_have_left: bool) -> None:
         super().__init__(detail)
         self.may_have_left = may_have_left
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +195,8 @@ class Capabilities:
 class CallbackRequest:
     """An HTTP request that a carrier made to us. Header names are lower case.
 
-    ``path`` is what follows the gateway's own callback URL; ``url`` is the public URL as the carrier
-    called it, for carriers that sign it.
+    ``path`` is what follows the gateway's own callback URL; ``url`` is the public URL as the
+    carrier called it, for carriers that sign it.
     """
 
     method: str
@@ -211,8 +211,8 @@ class CallbackRequest:
 class StatusReport:
     """A carrier's word on a message that we sent.
 
-    Either ``gateway_message_id`` or ``reference`` names it. ``error_code`` is set when the status is
-    ``FAILED``: a key of ``senders.gateways.errors.REFUSALS``.
+    Either ``gateway_message_id`` or ``reference`` names it. ``error_code`` is set when the status
+    is ``FAILED``: a key of ``senders.gateways.errors.REFUSALS``.
     """
 
     status: DeliveryStatus
@@ -294,20 +294,36 @@ class GatewayConfig:
 
 
 class Adapter(ABC):
-    """One carrier. Subclasses override ``send``, ``health``, ``verify``, ``parse`` and the verbs that
-    their capabilities declare."""
+    """One carrier. Subclasses override ``_send``, ``health``, ``verify``, ``parse`` and the verbs
+    that their capabilities declare."""
 
     kind: ClassVar[str]
     label: ClassVar[str]
     capabilities: ClassVar[Capabilities]
     credential_fields: ClassVar[Sequence[CredentialField]] = ()
+    #: Numbers that can't exist go to the simulator and nowhere else; real numbers never go there.
+    only_unreal_numbers: ClassVar[bool] = False
 
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
 
-    @abstractmethod
+    @final
     def send(self, outbound: Outbound) -> Generator[HttpCall, HttpReply, SendResult]:
-        """Hand one message to the carrier. See the module's docstring for how it may end."""
+        """Hand one message to the carrier. See the module's docstring for how it may end.
+
+        A number that is not for this carrier raises ``InvalidNumber`` before any call is made.
+        """
+        if is_unreal(outbound.to) != self.only_unreal_numbers:
+            raise InvalidNumber(
+                f"{self.label} takes only numbers that can't exist"
+                if self.only_unreal_numbers
+                else "a number that can't exist"
+            )
+        return (yield from self._send(outbound))
+
+    @abstractmethod
+    def _send(self, outbound: Outbound) -> Generator[HttpCall, HttpReply, SendResult]:
+        """What :meth:`send` does once the number is known to be for this carrier."""
 
     @abstractmethod
     def health(self) -> Generator[HttpCall, HttpReply, Health]:
@@ -319,14 +335,20 @@ class Adapter(ABC):
 
     @abstractmethod
     def parse(self, request: CallbackRequest) -> list[CallbackFact]:
-        """What a verified callback says. Raises ``MalformedCallback``; unknown events give ``[]``."""
+        """The facts of a verified callback. Raises ``MalformedCallback``; unknown events: ``[]``."""
 
     def availability(self, phone: str, line: Line) -> Generator[HttpCall, HttpReply, Availability]:
         """Ask whether a number can receive iMessage."""
         raise NotSupported(self.label, "looking up iMessage availability")
 
     def tapback(
-        self, line: Line, to: str, target_gateway_message_id: str, kind: TapbackKind, *, remove: bool
+        self,
+        line: Line,
+        to: str,
+        target_gateway_message_id: str,
+        kind: TapbackKind,
+        *,
+        remove: bool,
     ) -> Generator[HttpCall, HttpReply, None]:
         """Put a tapback on a message of the conversation, or take it away."""
         raise NotSupported(self.label, "tapbacks")

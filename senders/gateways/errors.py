@@ -1,9 +1,9 @@
 """The closed list of ways in which a carrier call can fail, and what each means for us.
 
-Every class answers four questions: may the same call be repeated later (``may_retry``)? may the next
-leg be tried, that is SMS after iMessage (``may_fall_back``)? whose fault is it (``fault``)? and what
-may the user read (``sentence``)? ``code`` is what is stored and reported; ``trips_breaker`` says
-whether it counts against the gateway.
+Every class answers four questions: may the same call be repeated later (``may_retry``)? may the
+next leg be tried, that is SMS after iMessage (``may_fall_back``)? whose fault is it (``fault``)? and
+what may the user read (``sentence``)? ``code`` is what is stored and reported; ``trips_breaker``
+says whether it counts against the gateway.
 
 ``OutcomeUnknown`` stands apart: it is not a failure, and nothing may be concluded from it.
 """
@@ -23,8 +23,8 @@ class Fault(enum.StrEnum):
 
 
 class GatewayError(Exception):
-    """Base of everything that a carrier call may raise. ``detail`` is for operators: a vendor code or
-    phrase, without credentials, numbers or bodies."""
+    """Base of everything that a carrier call may raise. ``detail`` is for operators: a vendor code
+    or phrase, without credentials, numbers or bodies."""
 
     code: ClassVar[str]
     may_retry: ClassVar[bool] = False
