@@ -1,9 +1,9 @@
 """What every carrier adapter promises: plain values in, values out, no I/O.
 
 An adapter never opens a socket. Each verb is a generator that yields an :class:`HttpCall`, is sent
-an :class:`HttpReply` (or has a :class:`CallFailed` thrown into it), may yield more calls, and returns
-its result. ``senders.gateways.runner`` drives one or hundreds of them; a test drives one by feeding
-it replies.
+an :class:`HttpReply` (or has a :class:`CallFailed` thrown into it), may yield more calls, and
+returns its result. ``senders.gateways.runner`` drives one or hundreds of them; a test drives one by
+feeding it replies.
 
 A send ends in one of three ways, and nothing else:
 
@@ -335,7 +335,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def parse(self, request: CallbackRequest) -> list[CallbackFact]:
-        """The facts of a verified callback. Raises ``MalformedCallback``; unknown events: ``[]``."""
+        """The facts of a verified callback; none for unknown events. Raises ``MalformedCallback``."""
 
     def availability(self, phone: str, line: Line) -> Generator[HttpCall, HttpReply, Availability]:
         """Ask whether a number can receive iMessage."""

@@ -1,9 +1,9 @@
 """The closed list of ways in which a carrier call can fail, and what each means for us.
 
 Every class answers four questions: may the same call be repeated later (``may_retry``)? may the
-next leg be tried, that is SMS after iMessage (``may_fall_back``)? whose fault is it (``fault``)? and
-what may the user read (``sentence``)? ``code`` is what is stored and reported; ``trips_breaker``
-says whether it counts against the gateway.
+next leg be tried, that is SMS after iMessage (``may_fall_back``)? whose fault is it (``fault``)?
+and what may the user read (``sentence``)? ``code`` is what is stored and reported;
+``trips_breaker`` says whether it counts against the gateway.
 
 ``OutcomeUnknown`` stands apart: it is not a failure, and nothing may be concluded from it.
 """

@@ -34,7 +34,7 @@ from senders.gateways.errors import (
     OutcomeUnknown,
     RateLimited,
 )
-from senders.gateways.simulator import callbacks
+from senders.gateways.simulator.callbacks import as_text, facts, is_signed
 from senders.gateways.simulator.statuses import ERRORS, LINE_STATES, STATUSES
 
 DEADLINE_SECONDS = 10.0
@@ -79,7 +79,7 @@ class Simulator(Adapter):
         )
         answer = _accepted(reply)
         try:
-            return SendResult(_text(answer["id"]), STATUSES[answer["status"]])
+            return SendResult(as_text(answer["id"]), STATUSES[answer["status"]])
         except (KeyError, TypeError):
             raise OutcomeUnknown("an accepting answer that names no message") from None
 
@@ -144,10 +144,10 @@ class Simulator(Adapter):
         return Health(is_up=True, detail="The simulator answers.", lines=lines)
 
     def verify(self, request: CallbackRequest) -> bool:
-        return callbacks.is_signed(request, self.config.credentials.get("signing_secret", ""))
+        return is_signed(request, self.config.credentials.get("signing_secret", ""))
 
     def parse(self, request: CallbackRequest) -> list[CallbackFact]:
-        return callbacks.facts(request.body)
+        return facts(request.body)
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> HttpCall:
         headers = {"Authorization": f"Bearer {self.config.credentials.get('api_key', '')}"}
@@ -209,21 +209,15 @@ def _retry_after(reply: HttpReply) -> float | None:
 def _remote_message(item: Any) -> RemoteMessage:
     try:
         return RemoteMessage(
-            gateway_message_id=_text(item["id"]),
-            reference=_text(item["reference"]),
+            gateway_message_id=as_text(item["id"]),
+            reference=as_text(item["reference"]),
             is_outbound=item["direction"] == "out",
-            line=Line(Route(item["line"]["route"]), _text(item["line"]["address"])),
-            contact=_text(item["contact"]),
-            body=_text(item["body"]),
+            line=Line(Route(item["line"]["route"]), as_text(item["line"]["address"])),
+            contact=as_text(item["contact"]),
+            body=as_text(item["body"]),
             status=STATUSES[item["status"]],
             at=datetime.fromisoformat(item["at"]),
-            error=_text(item["error"]),
+            error=as_text(item["error"]),
         )
     except (KeyError, TypeError, ValueError):
         raise OutcomeUnknown("a message that can't be read") from None
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not text")
-    return value

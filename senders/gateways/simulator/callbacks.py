@@ -33,7 +33,7 @@ REPLAY_WINDOW_SECONDS = 300
 
 
 def is_signed(request: CallbackRequest, secret: str) -> bool:
-    """Whether the body and its timestamp are signed with ``secret`` and not older than the window."""
+    """Whether body and timestamp are signed with ``secret`` and no older than the window."""
     timestamp = request.headers.get(TIMESTAMP_HEADER, "")
     if not secret or not timestamp.isascii() or not timestamp.isdigit():
         return False
@@ -49,7 +49,7 @@ def facts(body: bytes) -> list[CallbackFact]:
     """The facts of one callback body. Raises ``MalformedCallback``; unknown events give ``[]``."""
     try:
         event = json.loads(body)
-        read = _READERS.get(_text(event["type"]))
+        read = _READERS.get(as_text(event["type"]))
         return [] if read is None else [read(event["data"], _moment(event["at"]))]
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedCallback(f"unreadable event ({type(error).__name__})") from None
@@ -59,32 +59,32 @@ def _status(data: dict[str, Any], at: datetime) -> StatusReport:
     status = STATUSES[data["status"]]
     error_code = ""
     if status is DeliveryStatus.FAILED:
-        error_code = ERRORS.get(_text(data["error"]), DeliveryFailed).code
+        error_code = ERRORS.get(as_text(data["error"]), DeliveryFailed).code
     return StatusReport(
         status=status,
         at=at,
-        gateway_message_id=_text(data["id"]),
-        reference=_text(data["reference"]),
+        gateway_message_id=as_text(data["id"]),
+        reference=as_text(data["reference"]),
         error_code=error_code,
     )
 
 
 def _inbound(data: dict[str, Any], at: datetime) -> InboundMessage:
     return InboundMessage(
-        gateway_message_id=_text(data["id"]),
+        gateway_message_id=as_text(data["id"]),
         line=_line(data),
-        sender=_text(data["from"]),
-        body=_text(data["body"]),
+        sender=as_text(data["from"]),
+        body=as_text(data["body"]),
         at=at,
-        media_urls=tuple(_text(url) for url in data["media_urls"]),
+        media_urls=tuple(as_text(url) for url in data["media_urls"]),
     )
 
 
 def _tapback(data: dict[str, Any], at: datetime) -> InboundTapback:
     return InboundTapback(
         line=_line(data),
-        sender=_text(data["from"]),
-        target_gateway_message_id=_text(data["message_id"]),
+        sender=as_text(data["from"]),
+        target_gateway_message_id=as_text(data["message_id"]),
         kind=TapbackKind(data["kind"]),
         is_removed=_truth(data["removed"]),
         at=at,
@@ -92,11 +92,11 @@ def _tapback(data: dict[str, Any], at: datetime) -> InboundTapback:
 
 
 def _typing(data: dict[str, Any], at: datetime) -> InboundTyping:
-    return InboundTyping(_line(data), _text(data["from"]), _truth(data["typing"]), at)
+    return InboundTyping(_line(data), as_text(data["from"]), _truth(data["typing"]), at)
 
 
 def _line_state(data: dict[str, Any], at: datetime) -> LineReport:
-    state = _text(data["state"])
+    state = as_text(data["state"])
     if state not in LINE_STATES:
         raise ValueError("unknown state")
     return LineReport(_line(data), state, at)
@@ -112,7 +112,7 @@ _READERS: dict[str, Callable[[dict[str, Any], datetime], CallbackFact]] = {
 
 
 def _line(data: dict[str, Any]) -> Line:
-    return Line(Route(data["line"]["route"]), _text(data["line"]["address"]))
+    return Line(Route(data["line"]["route"]), as_text(data["line"]["address"]))
 
 
 def _moment(text: str) -> datetime:
@@ -122,7 +122,7 @@ def _moment(text: str) -> datetime:
     return moment
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("not text")
     return value
