@@ -21,7 +21,7 @@ import psycopg
 import redis
 
 from config import processes
-from config.processes import Account
+from config.processes import Account, StartError
 
 DATABASE = "tapback"
 READY_SECONDS = 60
@@ -44,10 +44,6 @@ _THROW_AWAY: Mapping[str, str] = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
 }
-
-
-class EmbeddedError(Exception):
-    """An embedded server can't be started; the message says what to do about it."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,8 @@ class Server:
 
     def stop(self, *, grace_seconds: float = 30) -> None:
         """End it in order, so that nothing is lost; kill it only after the grace."""
-        processes.stop(self.process, stop_signal=self.stop_signal, grace_seconds=grace_seconds)
+        self.process.send_signal(self.stop_signal)
+        processes.end(self.process, grace_seconds=grace_seconds)
 
 
 def prepare_place(run_folder: Path | None = None, *, data: Path | None = None) -> Place:
@@ -141,7 +138,7 @@ def start_valkey(data: Path, place: Place, *, log: Path) -> Server:
     if not data.exists():
         _make_folder(data, place)
     _refuse_foreign(data, place)
-    socket = place.sockets / "valkey.sock"
+    socket = _valkey_socket(place)
     socket.unlink(missing_ok=True)
     options = {
         "port": "0",
@@ -161,7 +158,7 @@ def start_valkey(data: Path, place: Place, *, log: Path) -> Server:
         log=log,
         death_signal=signal.SIGTERM,
     )
-    server = Server(f"redis+socket://{socket}", process, signal.SIGTERM)
+    server = Server(valkey_url(place), process, signal.SIGTERM)
     try:
         _wait_until(lambda: _valkey_answers(socket), process, name="Valkey", log=log)
     except BaseException:
@@ -173,6 +170,15 @@ def start_valkey(data: Path, place: Place, *, log: Path) -> Server:
 def postgres_url(place: Place) -> str:
     """The DATABASE_URL of the PostgreSQL whose socket is in ``place``."""
     return f"postgres://{DATABASE}@/{place.sockets}/{DATABASE}"
+
+
+def valkey_url(place: Place) -> str:
+    """The CELERY_BROKER_URL of the Valkey whose socket is in ``place``."""
+    return f"redis+socket://{_valkey_socket(place)}"
+
+
+def _valkey_socket(place: Place) -> Path:
+    return place.sockets / "valkey.sock"
 
 
 def _initialise(data: Path, place: Place, *, log: Path, throw_away: bool) -> None:
@@ -196,7 +202,7 @@ def _initialise(data: Path, place: Place, *, log: Path, throw_away: bool) -> Non
         death_signal=signal.SIGKILL,
     )
     if process.wait() != 0:
-        raise EmbeddedError(f"PostgreSQL could not make its folder {data}. {log} says why.")
+        raise StartError(f"PostgreSQL could not make its folder {data}. {log} says why.")
     unfinished.rename(data)
 
 
@@ -221,7 +227,7 @@ def _wait_until(
     deadline = time.monotonic() + READY_SECONDS
     while not answers():
         if process.poll() is not None or time.monotonic() > deadline:
-            raise EmbeddedError(f"{name} did not start. {log} says why.")
+            raise StartError(f"{name} did not start. {log} says why.")
         time.sleep(0.02)
 
 
@@ -272,7 +278,7 @@ def _unprivileged_account(data: Path | None) -> Account | None:
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
-        raise EmbeddedError(
+        raise StartError(
             "PostgreSQL does not run as root and this machine has no user called nobody. "
             "Start as an ordinary user instead."
         ) from None
@@ -288,7 +294,7 @@ def _make_folder(folder: Path, place: Place) -> None:
 def _refuse_foreign(data: Path, place: Place) -> None:
     owner = data.stat().st_uid
     if owner != (place.account.uid if place.account else os.geteuid()):
-        raise EmbeddedError(
+        raise StartError(
             f"{data} belongs to another user (number {owner}). "
             "Start as that user or as root, or choose another folder with VAR=."
         )
@@ -355,7 +361,7 @@ def _wheel(package: str) -> Path:
     """Where a wheel is installed, without running its code."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise EmbeddedError(
+        raise StartError(
             f"The package {package} is missing. Install requirements.txt, or set DATABASE_URL and "
             "CELERY_BROKER_URL to use a PostgreSQL and a Valkey of yours."
         )

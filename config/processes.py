@@ -17,6 +17,10 @@ _ON_LINUX = sys.platform == "linux"
 _LIBC = ctypes.CDLL(None, use_errno=True) if _ON_LINUX else None
 
 
+class StartError(Exception):
+    """Something can't be started; the message says what to do."""
+
+
 @dataclass(frozen=True)
 class Account:
     """The user and group that a child runs as."""
@@ -70,13 +74,8 @@ def _child_setup(death_signal: int) -> Callable[[], None]:
     return lambda: die_with_parent(death_signal, parent)
 
 
-def stop(
-    process: subprocess.Popen[bytes], *, stop_signal: int = signal.SIGTERM, grace_seconds: float
-) -> bool:
-    """Ask ``process`` to end, then kill its session. True if it ended within the grace."""
-    if process.poll() is not None:
-        return True
-    process.send_signal(stop_signal)
+def end(process: subprocess.Popen[bytes], *, grace_seconds: float) -> bool:
+    """Wait for a process that was asked to end, at last kill its session. True if in time."""
     try:
         process.wait(grace_seconds)
     except subprocess.TimeoutExpired:
