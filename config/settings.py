@@ -225,6 +225,8 @@ DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
 
 # A STOP closes every line of ours to the person, or only the identity that it was sent to.
 OPT_OUT_SCOPE = env.choice("OPT_OUT_SCOPE", among=("everything", "identity"), default="everything")
+# How confirmations (STOP, START, HELP) name you.
+ORGANISATION = env.str("ORGANISATION", default="Tapback demo")
 DISPATCH_CALL_DEADLINE = timedelta(seconds=20)
 
 REST_FRAMEWORK: dict[str, object] = {}

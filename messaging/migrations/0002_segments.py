@@ -19,6 +19,7 @@ declare
     single integer := 160;
     part integer := 153;
     pair text := '[{EXTENSION}]';
+    units integer;
     shape text;
     position integer := 1;
     parts smallint := 0;
@@ -35,21 +36,26 @@ begin
     if 2 * char_length(body) <= single then
         return 1;
     end if;
-    shape := body;
+    units := char_length(body);
     if body ~ pair then
-        -- One letter for each unit; a character of two units begins with "b".
-        shape := regexp_replace(body, '[^' || substr(pair, 2), 'a', 'g');
-        shape := regexp_replace(shape, '[^a]', 'bc', 'g');
-    else
-        shape := repeat('a', char_length(body));
+        units := 2 * units - char_length(regexp_replace(body, pair, '', 'g'));
     end if;
-    if char_length(shape) <= single then
+    if units <= single then
         return 1;
     end if;
-    while position <= char_length(shape) loop
+    -- Tearing no character wastes at most one unit in each part but the last.
+    parts := (units + part - 1) / part;
+    if units = char_length(body) or units + parts - 1 <= parts * part then
+        return parts;
+    end if;
+    -- One letter for each unit; a character of two units begins with "b".
+    shape := regexp_replace(body, '[^' || substr(pair, 2), 'a', 'g');
+    shape := regexp_replace(shape, '[^a]', 'bc', 'g');
+    parts := 0;
+    while position <= units loop
         parts := parts + 1;
-        -- A character of two units is never torn apart: it moves to the next part.
         position := position + part;
+        -- It is never torn apart: it moves to the next part.
         if substr(shape, position - 1, 2) = 'bc' then
             position := position - 1;
         end if;
