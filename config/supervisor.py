@@ -28,7 +28,7 @@ _LARGEST_LOG_BYTES = 20_000_000
 _PROC = Path("/proc")
 
 
-class Stopped(Exception):  # noqa: N818 (not an error)
+class Stopped(Exception):
     """Somebody asked us to stop."""
 
 
