@@ -185,7 +185,7 @@ def _error(reply: HttpReply) -> GatewayError:
     if reply.status == 429:
         return RateLimited(detail, retry_after_seconds=_retry_after(reply))
     if code and (400 <= reply.status < 500 or reply.status == 503):
-        return ERRORS[code](detail) if code in ERRORS else OutcomeUnknown(detail)
+        return ERRORS[code](detail)
     return OutcomeUnknown(detail)
 
 
@@ -195,7 +195,7 @@ def _error_code(reply: HttpReply) -> str:
         code = json.loads(reply.body)["error"]["code"]
     except (ValueError, KeyError, TypeError):
         return ""
-    return code if isinstance(code, str) and (code in ERRORS or code == "unknown_message") else ""
+    return code if isinstance(code, str) and code in ERRORS else ""
 
 
 def _retry_after(reply: HttpReply) -> float | None:

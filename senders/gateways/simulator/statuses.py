@@ -35,6 +35,7 @@ ERRORS: dict[str, type[Refused]] = {
     "rate_limited": RateLimited,
     "not_accepted": GatewayUnavailable,
     "invalid_request": ContentRefused,
+    "unknown_message": ContentRefused,  # a tapback on a message that is not there
     "delivery_failed": DeliveryFailed,
 }
 
