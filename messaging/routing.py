@@ -86,7 +86,7 @@ SENTENCES: dict[str, str] = {
 }
 
 #: What each rule asks, for the decision chain, answered with "no" when the rule does not match.
-_QUESTIONS: dict[str, str] = {
+QUESTIONS: dict[str, str] = {
     "opted_out": "Opted out?",
     "invalid_number": "No number to text?",
     "missing_field": "A merge field without a value?",
@@ -136,7 +136,7 @@ def chain(facts: Facts) -> list[Step]:
     steps = []
     for rule in RULES:
         decided = getattr(facts, rule.fact) == rule.value
-        steps.append(Step(rule.reason, _QUESTIONS[rule.reason], decided))
+        steps.append(Step(rule.reason, QUESTIONS[rule.reason], decided))
         if decided:
             break
     return steps
