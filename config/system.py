@@ -268,7 +268,7 @@ class System:
         )
 
     def _make_demo(self) -> None:
-        if self.demo:
+        if self.demo and (BASE_DIR / "config/management/commands/demo.py").exists():
             command = _manage(
                 *("demo", "--simulator-url", self.env["SIMULATOR_URL"]),
                 *("--var", str(self.var), "--url", self.url),
@@ -277,7 +277,7 @@ class System:
 
     def _announce(self) -> None:
         self.say(f"ready: {self.url}/")
-        if self.demo:
+        if self.demo and (self.var / "demo.json").exists():
             for line in _demo_lines(json.loads((self.var / "demo.json").read_text())):
                 self.say(line)
 
