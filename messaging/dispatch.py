@@ -1,0 +1,235 @@
+"""Claim, commit, send, settle: hands what is due to the carriers.
+
+One call of :func:`run` serves many lanes at once from one thread: it claims batches while there is room
+in the air, keeps hundreds of calls in flight, settles each batch as it completes, and ends when nothing
+is due. What wakes it is a hint; what finds the work is the index of due batches.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+
+from django.db import OperationalError, transaction
+from django.utils import timezone
+
+from identifiers import public_ids
+from messaging import claim as claims
+from messaging import sends, settle
+from messaging.claim import Claim, Leg
+from messaging.models import Batch
+from messaging.settle import Report
+from messaging.states import AttemptState
+from senders import breaker, wire
+from senders.gateways.contract import Adapter, DeliveryStatus, Line, Outbound, Route, SendResult
+from senders.gateways.errors import GatewayError, NotSupported, OutcomeUnknown
+from senders.gateways.runner import Finished, Runner
+
+logger = logging.getLogger(__name__)
+
+#: Consent is never older than this when a message is handed over.
+CONSENT_SECONDS = 0.4
+_WAIT_SECONDS = 0.05
+#: While calls are in the air, new work is looked for this often.
+_LOOK_SECONDS = 0.03
+
+
+class Handover:
+    """One claimed batch on its way: what is still to go, and what came back."""
+
+    def __init__(self, claim: Claim, adapter: Adapter | None) -> None:
+        self.claim = claim
+        self.adapter = adapter
+        self.line = Line(claim.route, _address(claim))
+        self.next = 0
+        self.open = 0
+        self.reports: list[Report] = []
+        self.failures = 0
+        self.has_success = False
+        self.checked_at = time.monotonic()
+        self.is_lost = False
+
+    @property
+    def pending(self) -> list[Leg]:
+        return self.claim.legs[self.next :]
+
+    @property
+    def is_over(self) -> bool:
+        return self.open == 0 and (self.next >= len(self.claim.legs) or self.is_lost)
+
+    def next_leg(self) -> Leg | None:
+        """The next message that may leave now; ``None`` when all have, or none may any more."""
+        while self.next < len(self.claim.legs) and not self.is_lost:
+            is_stale = time.monotonic() - self.checked_at > CONSENT_SECONDS
+            if self.next >= self.claim.handed or is_stale:
+                self._renew()
+                continue
+            leg = self.claim.legs[self.next]
+            self.next += 1
+            return leg
+        return None
+
+    def _renew(self) -> None:
+        """Open the next window: with consent read again, and only while the lease is ours."""
+        handed = max(self.claim.handed, min(self.next + claims.WINDOW, len(self.claim.legs)))
+        renewal = claims.renew(self.claim, handed=handed, pending=self.pending)
+        self.checked_at = time.monotonic()
+        self.claim.handed = handed
+        if not renewal.is_ours:
+            self.is_lost = True
+        elif not renewal.is_running:
+            self._release(self.pending)
+            self.claim.legs = self.claim.legs[: self.next]
+        elif renewal.opted_out:
+            refused = [leg for leg in self.pending if leg.subscriber_id in renewal.opted_out]
+            self._release(refused, reason="opted_out")
+            kept = [leg for leg in self.pending if leg.subscriber_id not in renewal.opted_out]
+            self.claim.legs = self.claim.legs[: self.next] + kept
+
+    def _release(self, legs: list[Leg], *, reason: str = "") -> None:
+        self.reports += [
+            Report(leg.attempt_id, AttemptState.RELEASED, reason=reason) for leg in legs
+        ]
+
+    def outbound(self, leg: Leg) -> Outbound:
+        return Outbound(
+            reference=str(public_ids.encode("attempt", leg.attempt_id)),
+            line=self.line,
+            to=leg.phone,
+            body=leg.body,
+            media_urls=leg.media_urls,
+        )
+
+    def take(self, leg: Leg, finished: Finished) -> None:
+        """What became of one call."""
+        self.open -= 1
+        if finished.error is None:
+            self.has_success = True
+            self.reports.append(_accepted(leg, finished.result))
+            return
+        self.failures += finished.error.trips_breaker
+        self.has_success |= not finished.error.trips_breaker
+        self.reports.append(_refused(leg, finished.error))
+
+
+def _address(claim: Claim) -> str:
+    if claim.lane.identity is not None:
+        return claim.lane.identity.handle
+    assert claim.lane.longcode is not None  # lane_is_of_one_line
+    return claim.lane.longcode.number
+
+
+def _accepted(leg: Leg, result: SendResult) -> Report:
+    state = AttemptState(result.status.value)
+    return Report(leg.attempt_id, state, gateway_message_id=result.gateway_message_id)
+
+
+def _refused(leg: Leg, error: GatewayError) -> Report:
+    is_unknown = isinstance(error, OutcomeUnknown)
+    return Report(
+        leg.attempt_id,
+        AttemptState.UNKNOWN if is_unknown else AttemptState.FAILED,
+        error_code=error.code,
+        detail=error.detail,
+        retry_after_seconds=error.retry_after_seconds,
+    )
+
+
+class Dispatcher:
+    """The loop. ``budget_seconds``: claim nothing new after so long, so that the task ends."""
+
+    def __init__(self, *, budget_seconds: float, runner: Runner) -> None:
+        self.runner = runner
+        self.ends_at = time.monotonic() + budget_seconds
+        self.handovers: list[Handover] = []
+        self.claimed = 0
+        self.look_at = 0.0
+
+    def run(self) -> int:
+        while self._fill() or self.handovers:
+            for finished in self.runner.wait(_WAIT_SECONDS):
+                handover, leg = finished.key
+                handover.take(leg, finished)
+            self._settle()
+        return self.claimed
+
+    def _fill(self) -> bool:
+        """Put as much into the air as there is room for. Whether anything was claimed or started."""
+        started = self._start_pending()
+        while self.runner.room > 0 and self.look_at <= time.monotonic() < self.ends_at:
+            new = list(self._claim_one_each())
+            if not new:
+                self.look_at = time.monotonic() + _LOOK_SECONDS if self.handovers else 0.0
+                break
+            started = True
+            self.handovers += [handover for handover in new if handover.claim.legs]
+            self._start_pending()
+            self._settle()
+        return started
+
+    def _claim_one_each(self) -> Iterator[Handover]:
+        for lane_id in claims.ready_lanes():
+            if self.runner.room <= 0:
+                return
+            claim = claims.claim(lane_id)
+            if claim is not None:
+                self.claimed += len(claim.legs)
+                yield Handover(claim, _adapter(claim))
+
+    def _start_pending(self) -> bool:
+        started = False
+        for handover in self.handovers:
+            while self.runner.room > 0 and (leg := handover.next_leg()) is not None:
+                self._start(handover, leg)
+                started = True
+        return started
+
+    def _start(self, handover: Handover, leg: Leg) -> None:
+        handover.open += 1
+        if handover.adapter is None:
+            handover.take(leg, Finished((handover, leg), error=NotSupported("Tapback", "this carrier")))
+            return
+        self.runner.start((handover, leg), handover.adapter.send(handover.outbound(leg)))
+
+    def _settle(self) -> None:
+        over = [handover for handover in self.handovers if handover.is_over]
+        for handover in over:
+            self.handovers.remove(handover)
+            finish(handover)
+
+
+def _adapter(claim: Claim) -> Adapter | None:
+    """The adapter, or ``None`` when this version does not know the carrier any more."""
+    try:
+        return wire.adapter_of(claim.lane.gateway)
+    except NotSupported:
+        return None
+
+
+def finish(handover: Handover) -> None:
+    """Write what became of a batch, and end its lease, in one transaction."""
+    claim = handover.claim
+    try:
+        _settle(handover)
+    except OperationalError:
+        # Two writers may have wanted the same rows in different orders: once more, from the start.
+        _settle(handover)
+    gateway_id = claim.lane.gateway.pk
+    if handover.has_success:
+        breaker.record_success(gateway_id)
+    elif handover.failures:
+        breaker.record_failures(gateway_id, count=handover.failures, now=timezone.now())
+    sends.finish_if_done(claim.send_id)
+
+
+def _settle(handover: Handover) -> None:
+    with transaction.atomic():
+        settle.apply(handover.reports)
+        if not handover.is_lost:
+            Batch.objects.filter(pk=handover.claim.batch_id, lease=handover.claim.lease).delete()
+
+
+def run(*, budget_seconds: float = 5.0, runner: Runner | None = None) -> int:
+    """Hand over what is due. Returns how many messages were claimed."""
+    return Dispatcher(budget_seconds=budget_seconds, runner=runner or wire.send_runner()).run()

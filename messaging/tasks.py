@@ -1,0 +1,39 @@
+"""Doors for Celery. A task carries a lane's or a send's work, never a message."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from messaging import claim, dispatch as dispatching, expand as expansion, sweep as repairs, wake as hints
+
+
+@shared_task(name="messaging.tasks.dispatch")
+def dispatch() -> None:
+    """Hand over what is due."""
+    dispatching.run()
+    if claim.ready_lanes():
+        hints.dispatch()
+
+
+@shared_task(name="messaging.tasks.expand")
+def expand(send_id: int) -> None:
+    """Expand one send, waking the dispatcher as messages come."""
+    while expansion.run(send_id, most_chunks=1):
+        hints.dispatch()
+
+
+@shared_task(name="messaging.tasks.wake")
+def wake() -> None:
+    """Each second: start what is due."""
+    for send_id in repairs.due_sends():
+        hints.expand(send_id)
+    if claim.ready_lanes():
+        hints.dispatch()
+
+
+@shared_task(name="messaging.tasks.sweep")
+def sweep() -> None:
+    """Every few seconds: repair what was lost."""
+    repairs.run()
+    if claim.ready_lanes():
+        hints.dispatch()
