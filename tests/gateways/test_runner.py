@@ -28,7 +28,7 @@ from senders.gateways.errors import (
     RateLimited,
 )
 from senders.gateways.runner import Finished, Runner, run_one
-from tests.gateways.conftest import RawCarrier, http
+from tests.gateways.raw_carrier import RawCarrier, http
 
 Drive = Callable[[Generator[HttpCall, HttpReply, Any]], Any]
 
@@ -270,7 +270,8 @@ def test_a_faulty_adapter_that_called_nobody_has_sent_nothing(
         drive(broken_before())
 
     assert "5555550100" not in caught.value.detail
-    assert caplog.records and "5555550100" not in caplog.text
+    assert caplog.records
+    assert "5555550100" not in caplog.text
 
 
 def test_a_faulty_adapter_that_called_somebody_may_have_sent(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Mapping
 from datetime import datetime
+from math import isfinite
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
@@ -169,7 +170,7 @@ def _accepted(reply: HttpReply) -> dict[str, Any]:
         raise _error(reply)
     try:
         answer = json.loads(reply.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise OutcomeUnknown(f"{reply.status} with a body that can't be read")
@@ -193,7 +194,7 @@ def _error_code(reply: HttpReply) -> str:
     """The carrier's code, if it is one that we know: any other text might quote the message."""
     try:
         code = json.loads(reply.body)["error"]["code"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
     return code if isinstance(code, str) and code in ERRORS else ""
 
@@ -203,7 +204,7 @@ def _retry_after(reply: HttpReply) -> float | None:
         seconds = float(reply.headers.get("retry-after", ""))
     except ValueError:
         return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS) if isfinite(seconds) else None
 
 
 def _remote_message(item: Any) -> RemoteMessage:
