@@ -30,31 +30,33 @@ def run(send_id: int, *, most_chunks: int | None = None) -> int:
 
     With ``most_chunks`` it stops after so many; a later call goes on.
     """
-    sends.move(send_id, "start", audience_at=timezone.now())
     made, chunks = 0, 0
     while most_chunks is None or chunks < most_chunks:
-        count = _chunk(send_id)
+        count = step(send_id)
         if count is None:
             break
         made, chunks = made + count, chunks + 1
     return made
 
 
-def _chunk(send_id: int) -> int | None:
-    """One chunk in one transaction; ``None`` when there is nothing left, or nothing may be done."""
+def step(send_id: int) -> int | None:
+    """Expand one chunk, in one transaction. Returns how many messages were made; ``None`` when there is
+    nothing left to do, or the send may not go on."""
+    sends.move(send_id, "start", audience_at=timezone.now())
     with transaction.atomic():
         send = Send.objects.select_for_update(no_key=True).filter(pk=send_id).first()
         if send is None or send.state != SendState.EXPANDING:
             return None
         after = send.expanded_to
         upto = audience.next_key(send, after=after, most=CHUNK)
-        count = _insert(send, after=after, upto=upto) if upto is not None else 0
-        send.expanded_to = upto if upto is not None else after
-        send.save(update_fields=["expanded_to"])
+        if upto is not None:
+            count = _insert(send, after=after, upto=upto)
+            send.expanded_to = upto
+            send.save(update_fields=["expanded_to"])
         if upto is None or audience.next_key(send, after=upto, most=1) is None:
             sends.move(send_id, "expanded", expanded_at=timezone.now())
             sends.finish_if_done(send_id)
-        return count
+        return count if upto is not None else None
 
 
 def _insert(send: Send, *, after: int, upto: int) -> int:

@@ -18,8 +18,9 @@ def dispatch() -> None:
 @shared_task(name="messaging.tasks.expand")
 def expand(send_id: int) -> None:
     """Expand one send, waking the dispatcher as messages come."""
-    while expansion.run(send_id, most_chunks=1):
-        hints.dispatch()
+    while (made := expansion.step(send_id)) is not None:
+        if made:
+            hints.dispatch()
 
 
 @shared_task(name="messaging.tasks.wake")
