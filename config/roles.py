@@ -33,6 +33,7 @@ GRANTS: dict[str, tuple[str, str, str]] = {
     "subscribers.optin": ("v", "v", "v"),
     "subscribers.consentevent": ("v", "v", "v"),
     "subscribers.consentevidence": ("v", "v", "v"),
+    "subscribers.consenthead": ("v", "v", "v"),
     "messaging.template": ("vac", "v", "v"),
     "messaging.send": ("vac", "v", "v"),
     "messaging.message": ("v", "v", "v"),

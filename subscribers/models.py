@@ -106,7 +106,7 @@ class Group(models.Model):
 
     name = models.CharField(max_length=120)
     description = models.CharField(max_length=300, blank=True)
-    members: models.ManyToManyField[Subscriber, "Membership"] = models.ManyToManyField(
+    members: models.ManyToManyField[Subscriber, Membership] = models.ManyToManyField(
         Subscriber, through="Membership", related_name="groups"
     )
     created_at = models.DateTimeField(default=timezone.now)
@@ -136,12 +136,15 @@ class Membership(models.Model):
             models.UniqueConstraint(fields=["group", "subscriber"], name="membership_unique")
         ]
 
+    def __str__(self) -> str:
+        return f"{self.subscriber} in {self.group}"
+
 
 class OptIn(models.Model):
     """The per-identity flag: whether this person has opted in to this identity, and since when.
 
-    They are opted in while ``opted_in_at`` is set and ``opted_out_at`` is not. ``opted_out_at`` is an
-    opt-out of this identity and its longcode only.
+    They are opted in while ``opted_in_at`` is set and ``opted_out_at`` is not. ``opted_out_at`` is
+    an opt-out of this identity and its longcode only.
     """
 
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="opt_ins")
@@ -169,6 +172,9 @@ class OptIn(models.Model):
             models.Index(fields=["identity", "subscriber"], name="opt_in_by_identity"),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.subscriber} and {self.identity}"
+
     @property
     def is_opted_in(self) -> bool:
         return self.opted_in_at is not None and self.opted_out_at is None
@@ -179,11 +185,12 @@ def _salt() -> str:
 
 
 class ConsentEvent(models.Model):
-    """One entry of the consent ledger. Append-only: a database trigger refuses any change, and fills in
-    ``position``, ``previous_hash`` and ``hash`` (SHA-256 over the previous hash and this entry).
+    """One entry of the consent ledger. Append-only: a database trigger refuses any change, and
+    fills in ``position``, ``previous_hash`` and ``hash`` (SHA-256 over the previous hash and this
+    entry). ``subscribers.ledger`` writes it.
 
-    The words and addresses that identify a person are in :class:`ConsentEvidence`, of which the chain
-    holds only a salted digest, so that a person can be erased while the proof stays whole.
+    The words and addresses that identify a person are in :class:`ConsentEvidence`, of which the
+    chain holds only a salted digest, so that a person can be erased while the proof stays whole.
     """
 
     class Action(models.TextChoices):
@@ -225,6 +232,23 @@ class ConsentEvent(models.Model):
         ordering = ["position"]
         indexes = [models.Index(fields=["subscriber", "position"], name="consent_by_person")]
 
+    def __str__(self) -> str:
+        return f"{self.position}: {self.get_action_display()}"
+
+
+class ConsentHead(models.Model):
+    """The newest entry of the ledger, kept by the trigger in the only row: without it nobody could
+    tell that the last entries are missing."""
+
+    position = models.BigIntegerField(editable=False)
+    hash = models.CharField(max_length=64, editable=False)
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="consent_head_is_one_row", condition=Q(pk=1))]
+
+    def __str__(self) -> str:
+        return f"{self.position}:{self.hash}"
+
 
 class ConsentEvidence(models.Model):
     """The words and addresses behind a ledger entry; may be erased with the person."""
@@ -235,3 +259,6 @@ class ConsentEvidence(models.Model):
     words = models.TextField(blank=True, help_text="What the person wrote or was shown.")
     address = models.CharField(max_length=45, blank=True)
     user_agent = models.CharField(max_length=300, blank=True)
+
+    def __str__(self) -> str:
+        return f"Evidence of {self.event}"
