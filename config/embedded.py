@@ -26,7 +26,9 @@ from config.processes import Account, StartError
 DATABASE = "tapback"
 READY_SECONDS = 60
 # A socket's path may have 103 bytes on macOS and 107 on Linux, its name included.
-LONGEST_SOCKET_FOLDER = 80
+_LONGEST_SOCKET_FOLDER = 80
+_SHORT_FOLDER = Path("/tmp")
+_TEMPORARY = "tapback-"
 
 _SAFE: Mapping[str, str] = {
     "shared_buffers": "128MB",
@@ -88,7 +90,7 @@ def prepare_place(run_folder: Path | None = None, *, data: Path | None = None) -
         run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         run_folder.chmod(0o700)
         return Place(None, run_folder, _postgres_wheel(), _valkey_wheel(), False)
-    sockets = Path(tempfile.mkdtemp(prefix="tapback-", dir="/tmp"))
+    sockets = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=_SHORT_FOLDER))
     place = Place(account, sockets, _postgres_wheel(), _valkey_wheel(), True)
     if account is None:
         return place
@@ -96,6 +98,12 @@ def prepare_place(run_folder: Path | None = None, *, data: Path | None = None) -
     if _can_run(place.postgres_programs / "postgres", account):
         return place
     return _with_copied_programs(place)
+
+
+def remove_left_place(sockets: Path) -> None:
+    """Remove the temporary folder of a run that could not do it itself."""
+    if sockets.name.startswith(_TEMPORARY) and sockets.parent == _SHORT_FOLDER:
+        shutil.rmtree(sockets, ignore_errors=True)
 
 
 def start_postgres(data: Path, place: Place, *, log: Path, throw_away: bool = False) -> Server:
@@ -265,7 +273,7 @@ def _valkey_answers(socket: Path) -> bool:
 def _fits_sockets(folder: Path) -> bool:
     path = str(folder)
     # A blank or a comma would end the path in PostgreSQL's setting or in an address.
-    return len(os.fsencode(path)) <= LONGEST_SOCKET_FOLDER and not set(path) & set(" ,?#%@:")
+    return len(os.fsencode(path)) <= _LONGEST_SOCKET_FOLDER and not set(path) & set(" ,?#%@:")
 
 
 def _unprivileged_account(data: Path | None) -> Account | None:

@@ -148,8 +148,8 @@ class System:
         if given:
             yield
             return
-        place = embedded.prepare_place(self.run_folder, data=self.var / "postgres")
         running = environment.running_file(BASE_DIR)
+        place = self._place()
         try:
             self.supervisor.start(self._postgres(place), self._valkey(place))
             addresses = {
@@ -163,6 +163,15 @@ class System:
             self.supervisor.stop()
             running.unlink(missing_ok=True)
             place.remove()
+
+    def _place(self) -> embedded.Place:
+        """A place for the servers, and an end to the one that a killed run left."""
+        remembered = self.run_folder / "place"
+        with suppress(FileNotFoundError):
+            embedded.remove_left_place(Path(remembered.read_text()))
+        place = embedded.prepare_place(self.run_folder, data=self.var / "postgres")
+        remembered.write_text(str(place.sockets))
+        return place
 
     def _postgres(self, place: embedded.Place) -> Service:
         data, log = self.var / "postgres", self._log("postgres")

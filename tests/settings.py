@@ -1,5 +1,6 @@
 """The settings of the tests: a throw-away PostgreSQL, no broker, and nothing of the developer's."""
 
+import atexit
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from config import embedded
 PLACE: embedded.Place | None = None
 if "TAPBACK_TEST_FOLDER" not in os.environ:
     PLACE = embedded.prepare_place()
+    atexit.register(PLACE.remove)
     os.environ["TAPBACK_TEST_FOLDER"] = str(PLACE.sockets)
 FOLDER = Path(os.environ["TAPBACK_TEST_FOLDER"])
 
