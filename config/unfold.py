@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
-from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 
 
@@ -122,15 +121,6 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         if open_items:
             groups.append({"title": title, "separator": bool(title), "items": open_items})
     return groups
-
-
-def console_address(_request: HttpRequest) -> str:
-    """Where "View site" leads: back to the console."""
-    return "/"
-
-
-def stylesheet(_request: HttpRequest) -> str:
-    return static("admin/tapback.css")
 
 
 # iMessage's blue around 500; 600 and darker carry white text and are read on white.
