@@ -20,7 +20,7 @@ def params(send: Send) -> dict[str, Any]:
 
 
 def condition(send: Send) -> str:
-    """Whether ``s`` (a subscriber with a key in ``%(after)s`` .. ``%(upto)s``) is in the audience."""
+    """Whether ``s``, with a key in ``%(after)s`` .. ``%(upto)s``, is in the audience."""
     members = """s.id IN (SELECT subscriber_id FROM subscribers_membership
                            WHERE group_id = ANY(%(group_ids)s::bigint[])
                              AND subscriber_id > %(after)s AND subscriber_id <= %(upto)s
@@ -47,7 +47,8 @@ def next_key(send: Send, *, after: int, most: int) -> int | None:
     branches = []
     if send.to_everyone:
         branches.append(
-            "(SELECT id FROM subscribers_subscriber WHERE id > %(after)s ORDER BY id LIMIT %(most)s)"
+            "(SELECT id FROM subscribers_subscriber WHERE id > %(after)s"
+            " ORDER BY id LIMIT %(most)s)"
         )
     if send.group_ids and not send.to_everyone:
         branches.append(

@@ -107,9 +107,11 @@ class Summary:
         wanted = frozenset(states)
         return sum(outcome.people for outcome in self.outcomes if outcome.state in wanted)
 
-    def states(self, route: str) -> list[tuple[str, int]]:
-        """The states of one route's messages, in the order in which they are declared."""
-        counts = _counted((o.state, o.people) for o in self.outcomes if o.route == route)
+    def states(self, route: str, reason: str) -> list[tuple[str, int]]:
+        """The states of one way's messages, in the order in which they are declared."""
+        counts = _counted(
+            (o.state, o.people) for o in self.outcomes if (o.route, o.reason) == (route, reason)
+        )
         return [(state.value, counts[state]) for state in MessageState if counts[state]]
 
     def ways(self) -> list[tuple[str, str, int]]:
@@ -251,9 +253,9 @@ def story(message: Message) -> Story:
         Attempt.objects.filter(message_id=message.pk).select_related("gateway").order_by("number")
     )
     events = list(
-        Event.objects.filter(
-            subscriber_id=message.subscriber_id, message_id=message.pk
-        ).order_by("id")
+        Event.objects.filter(subscriber_id=message.subscriber_id, message_id=message.pk).order_by(
+            "id"
+        )
     )
     return Story(message, _steps(message, attempts), attempts, events)
 

@@ -39,9 +39,7 @@ def enqueue(places: Iterable[Place]) -> None:
         groups[place.send_id, place.lane_id, place.route, place.due_at].append(place.message_id)
     if not groups:
         return
-    kinds = dict(
-        Send.objects.filter(pk__in={key[0] for key in groups}).values_list("pk", "kind")
-    )
+    kinds = dict(Send.objects.filter(pk__in={key[0] for key in groups}).values_list("pk", "kind"))
     sizes = {
         lane.pk: lanes.batch_size(lane.line, most=Batch.MOST)
         for lane in Lane.objects.select_related("identity", "longcode").filter(

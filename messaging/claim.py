@@ -1,7 +1,9 @@
-"""Taking the next batch of a lane: lease it, ask routing again, write the attempts. One transaction.
+"""Taking the next batch of a lane: lease it, ask routing again, write the attempts. One
+transaction.
 
-What routing answers now may differ from the plan: somebody opted out, an identity was banned, a route
-went down. Such messages leave the batch, for another lane or for good, before anything is handed over.
+What routing answers now may differ from the plan: somebody opted out, an identity was banned, a
+route went down. Such messages leave the batch, for another lane or for good, before anything is
+handed over.
 """
 
 from __future__ import annotations
@@ -111,7 +113,8 @@ def _nothing(batch: Batch, lane: Lane) -> Claim:
 def _lane(lane_id: int, now: datetime) -> Lane | None:
     """The lane, if it may speak now. A lane with a pace is locked: one claim at a time."""
     lane = Lane.objects.select_related("identity__gateway", "longcode__gateway").get(pk=lane_id)
-    # An iMessage lane whose gateway is down is claimed all the same: routing sends its messages by SMS.
+    # An iMessage lane whose gateway is down is claimed all the same: routing sends its messages by
+    # SMS.
     if lane.longcode_id and not lane.gateway.is_available(now):
         return None
     if lane.messages_per_second is None and not lane.gateway.is_on_probation:
@@ -147,7 +150,7 @@ def _may_go(batch: Batch) -> bool:
 
 
 def _trickle(batch: Batch, lane: Lane) -> None:
-    """Behind a breaker that was open, let one message try; the others wait in a batch of their own."""
+    """Behind a breaker that was open, let one message try; the rest get a batch of their own."""
     rest = batch.message_ids[1:]
     if not lane.gateway.is_on_probation or not rest:
         return
@@ -240,7 +243,8 @@ def _write_attempts(answers: Sequence[_Answer], lane: Lane, route: str) -> list[
         INSERT INTO {Attempt._meta.db_table}
             (message_id, number, lane_id, gateway_id, route, state, gateway_message_id, error_code,
              detail, claimed_at)
-        SELECT v.message_id, v.number, %(lane)s, %(gateway)s, %(route)s, %(claimed)s, '', '', '', %(now)s
+        SELECT v.message_id, v.number, %(lane)s, %(gateway)s, %(route)s, %(claimed)s, '', '', '',
+        %(now)s
           FROM unnest(%(message_ids)s::bigint[], %(numbers)s::int[]) AS v (message_id, number)
         RETURNING message_id, id"""
     with connection.cursor() as cursor:
@@ -272,7 +276,8 @@ class Renewal(NamedTuple):
 
 
 def renew(claim: Claim, *, handed: int, pending: Sequence[Leg]) -> Renewal:
-    """Before the messages up to ``handed`` may leave: keep the lease, mark them, read consent again.
+    """Before the messages up to ``handed`` may leave: keep the lease, mark them, read consent
+    again.
 
     ``opted_out`` holds those subscribers of ``pending`` whom nobody may text any more.
     """
@@ -294,7 +299,5 @@ def _opted_out(send: Send, subscriber_ids: Sequence[int]) -> frozenset[int]:
     facts = facts_sql(render=None, people="s.id = ANY(%(subscriber_ids)s::bigint[])")
     sql = f"SELECT f.subscriber_id FROM ({facts}) f WHERE f.opted_out"
     with connection.cursor() as cursor:
-        cursor.execute(
-            sql, {**sender_facts(send).params(), "subscriber_ids": list(subscriber_ids)}
-        )
+        cursor.execute(sql, {**sender_facts(send).params(), "subscriber_ids": list(subscriber_ids)})
         return frozenset(key for (key,) in cursor.fetchall())

@@ -25,7 +25,8 @@ MOST_CHARACTERS = 1_600
 MOST_MEDIA = 10
 MOST_TAGS = 20
 _SCHEDULE_AT_MOST = timedelta(days=366)
-#: A moment that passed this short a time ago means now: clocks differ, and people take time to press.
+#: A moment that passed this short a time ago means now: clocks differ, and people take time to
+#: press.
 _PAST_TOLERANCE = timedelta(minutes=5)
 
 
@@ -243,9 +244,7 @@ def create(draft: Draft, *, by: AbstractBaseUser | None = None) -> Send:
     return send
 
 
-def schedule(
-    send: Send, *, at: datetime | None = None, by: AbstractBaseUser | None = None
-) -> bool:
+def schedule(send: Send, *, at: datetime | None = None, by: AbstractBaseUser | None = None) -> bool:
     """Let a draft go at a moment (its own, or now, when none is given)."""
     moment = at or send.scheduled_at or timezone.now()
     return move(send.pk, "schedule", by=by, scheduled_at=moment)
@@ -297,13 +296,11 @@ def reply(
 
     Merge fields work here as in any text. Raises :class:`NotValid`.
     """
-    return _speak(
-        conversation, body=body, kind=Send.Kind.REPLY, by=by, media_urls=media_urls
-    )
+    return _speak(conversation, body=body, kind=Send.Kind.REPLY, by=by, media_urls=media_urls)
 
 
 def answer_automatically(conversation: Conversation, *, body: str, kind: str) -> Send:
-    """A welcome, a confirmation, or an answer to HELP. ``kind``: ``AUTO_REPLY`` or ``COMPLIANCE``."""
+    """A welcome (``AUTO_REPLY``), or an answer to STOP, START, HELP (``COMPLIANCE``)."""
     return _speak(conversation, body=body, kind=kind, by=None)
 
 

@@ -1,15 +1,15 @@
 """Claim, commit, send, settle: hands what is due to the carriers.
 
-One call of :func:`run` serves many lanes at once from one thread: it claims batches while there is room
-in the air, keeps hundreds of calls in flight, settles each batch as it completes, and ends when nothing
-is due. What wakes it is a hint; what finds the work is the index of due batches.
+One call of :func:`run` serves many lanes at once from one thread: it claims batches while there is
+room in the air, keeps hundreds of calls in flight, settles each batch as it completes, and ends
+when nothing is due. What wakes it is a hint; what finds the work is the index of due batches.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 from django.db import OperationalError, transaction
 from django.utils import timezone
@@ -22,7 +22,7 @@ from messaging.models import Batch
 from messaging.settle import Report
 from messaging.states import AttemptState
 from senders import breaker, wire
-from senders.gateways.contract import Adapter, DeliveryStatus, Line, Outbound, Route, SendResult
+from senders.gateways.contract import Adapter, Line, Outbound, SendResult
 from senders.gateways.errors import GatewayError, NotSupported, OutcomeUnknown
 from senders.gateways.runner import Finished, Runner
 
@@ -143,19 +143,22 @@ class Dispatcher:
         self.runner = runner
         self.ends_at = time.monotonic() + budget_seconds
         self.handovers: list[Handover] = []
+        self.in_the_air: dict[Hashable, tuple[Handover, Leg]] = {}
         self.claimed = 0
         self.look_at = 0.0
 
     def run(self) -> int:
         while self._fill() or self.handovers:
             for finished in self.runner.wait(_WAIT_SECONDS):
-                handover, leg = finished.key
-                handover.take(leg, finished)
+                # What is not ours was left by a run that broke off: its lease says what to do.
+                if finished.key in self.in_the_air:
+                    handover, leg = self.in_the_air.pop(finished.key)
+                    handover.take(leg, finished)
             self._settle()
         return self.claimed
 
     def _fill(self) -> bool:
-        """Put as much into the air as there is room for. Whether anything was claimed or started."""
+        """Put into the air what there is room for. Whether anything was claimed or started."""
         started = self._start_pending()
         while self.runner.room > 0 and self.look_at <= time.monotonic() < self.ends_at:
             new = list(self._claim_one_each())
@@ -188,9 +191,12 @@ class Dispatcher:
     def _start(self, handover: Handover, leg: Leg) -> None:
         handover.open += 1
         if handover.adapter is None:
-            handover.take(leg, Finished((handover, leg), error=NotSupported("Tapback", "this carrier")))
+            handover.take(
+                leg, Finished(leg.attempt_id, error=NotSupported("Tapback", "this carrier"))
+            )
             return
-        self.runner.start((handover, leg), handover.adapter.send(handover.outbound(leg)))
+        self.in_the_air[leg.attempt_id] = (handover, leg)
+        self.runner.start(leg.attempt_id, handover.adapter.send(handover.outbound(leg)))
 
     def _settle(self) -> None:
         over = [handover for handover in self.handovers if handover.is_over]

@@ -1,4 +1,5 @@
-"""From a send to its messages: one row per person of the audience, with route and reason, in batches.
+"""From a send to its messages: one row per person of the audience, with route and reason, in
+batches.
 
 Set-based SQL, a chunk of people at a time, each chunk one transaction that also moves the send's
 cursor: it shows progress, may be killed anywhere, and may be run twice at once.
@@ -40,7 +41,8 @@ def run(send_id: int, *, most_chunks: int | None = None) -> int:
 
 
 def step(send_id: int) -> int | None:
-    """Expand one chunk, in one transaction. Returns how many messages were made; ``None`` when there is
+    """Expand one chunk, in one transaction. Returns how many messages were made; ``None`` when
+    there is
     nothing left to do, or the send may not go on."""
     sends.move(send_id, "start", audience_at=timezone.now())
     with transaction.atomic():

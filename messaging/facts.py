@@ -28,8 +28,8 @@ FACT_COLUMNS = (
 class SenderFacts:
     """What holds for the sender of a send at one moment, the same for every recipient.
 
-    ``consent_identity_id`` is the identity whose own opt-outs bind this sender: the one asked for, or
-    the one attached to the longcode.
+    ``consent_identity_id`` is the identity whose own opt-outs bind this sender: the one asked for,
+    or the one attached to the longcode.
     """
 
     identity_asked: bool
@@ -74,7 +74,8 @@ def sender_facts(send: Send, *, at: datetime | None = None) -> SenderFacts:
 
 
 def facts_sql(*, render: RenderSql | None, people: str, opt_in_range: str = "") -> str:
-    """One row of facts per person, with ``subscriber_id`` and ``phone``; with ``render`` also ``body``.
+    """One row of facts per person, with ``subscriber_id`` and ``phone``; with ``render`` also
+    ``body``.
 
     ``people`` is a condition on ``s``; ``opt_in_range`` repeats its range of keys on ``o``, without
     which PostgreSQL reads all opt-ins for every chunk. Wants ``SenderFacts.params()`` and the
@@ -95,5 +96,6 @@ def facts_sql(*, render: RenderSql | None, people: str, opt_in_range: str = "") 
                {body}
           FROM subscribers_subscriber s
           LEFT JOIN subscribers_optin o
-            ON o.subscriber_id = s.id AND o.identity_id = %(consent_identity)s::bigint {opt_in_range}
+            ON o.subscriber_id = s.id AND o.identity_id = %(consent_identity)s::bigint
+            {opt_in_range}
          WHERE {people}"""

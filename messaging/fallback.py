@@ -11,8 +11,8 @@ from senders.gateways.errors import REFUSALS, DeliveryFailed
 
 #: So many tries of an iMessage that never left, before SMS is used instead.
 MOST_IMESSAGE_TRIES = 3
-#: So many tries of an SMS that never left, before it is given up. The breaker spares tries: while it is
-#: open nothing is claimed.
+#: So many tries of an SMS that never left, before it is given up. The breaker spares tries: while
+#: it is open nothing is claimed.
 MOST_SMS_TRIES = 12
 _FIRST_PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 300.0
@@ -37,7 +37,8 @@ class Next(enum.Enum):
 
 
 class NextStep(NamedTuple):
-    """``reason`` is the fallback reason, set for ``FALL_BACK`` and for an end that the policy caused;
+    """``reason`` is the fallback reason, set for ``FALL_BACK`` and for an end that the policy
+    caused;
     ``pause_seconds`` is how long a retry waits."""
 
     next: Next

@@ -42,7 +42,8 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Forecast:
-    """``seconds`` until the last hand-over, ``None`` when no limit of ours binds; ``limit`` names the
+    """``seconds`` until the last hand-over, ``None`` when no limit of ours binds; ``limit`` names
+    the
     one that does. ``segments`` and ``cost`` are those of the SMS part."""
 
     rows: list[Row]
@@ -146,9 +147,7 @@ def _samples(
     }
 
 
-def _read_facts(
-    send: Send, subscriber_ids: list[int]
-) -> list[tuple[int, str, tuple[str, Facts]]]:
+def _read_facts(send: Send, subscriber_ids: list[int]) -> list[tuple[int, str, tuple[str, Facts]]]:
     if not subscriber_ids:
         return []
     render = render_sql(parse(send.body))

@@ -40,7 +40,8 @@ class Taken:
 
 
 def take(gateway: Gateway, facts: Sequence[CallbackFact]) -> Taken:
-    """Take in what one gateway told. Safe to repeat; reports are settled as one set, in one transaction,
+    """Take in what one gateway told. Safe to repeat; reports are settled as one set, in one
+    transaction,
     and everything else in a transaction each."""
     reports = [fact for fact in facts if isinstance(fact, StatusReport)]
     matched = _settle(gateway, reports)

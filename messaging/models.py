@@ -1,8 +1,8 @@
 """What is said, to whom, by which way, and what became of it.
 
-Message, Attempt and Event are the hot tables: bigint keys, no foreign-key constraints (their parents
-are never deleted; ``manage.py check_integrity`` looks instead), and no index on a column that changes
-while a message travels, so that its one update stays inside the page (HOT).
+Message, Attempt and Event are the hot tables: bigint keys, no foreign-key constraints (their
+parents are never deleted; ``manage.py check_integrity`` looks instead), and no index on a column
+that changes while a message travels, so that its one update stays inside the page (HOT).
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Send(models.Model):
         TRANSACTIONAL = "transactional", "Transactional"
         REPLY = "reply", "Reply"
         AUTO_REPLY = "auto_reply", "Automatic reply"
-        #: The one confirmation of a STOP, and answers to HELP: the only texts that an opt-out lets pass.
+        #: The one confirmation of a STOP, and answers to HELP: the only texts that an opt-out lets
+        #: pass.
         COMPLIANCE = "compliance", "Confirmation"
 
     class Origin(models.TextChoices):
@@ -160,9 +161,10 @@ class Send(models.Model):
 class Message(models.Model):
     """One text to or from one person.
 
-    ``first_route`` is the way that was asked for, ``route`` the way it went or will go, ``reason`` why
-    the two differ, or why it goes nowhere. ``leg`` counts the ways tried and names the attempt whose
-    state this message shows. Of an inbound message, ``gateway_message_id`` is the carrier's id.
+    ``first_route`` is the way that was asked for, ``route`` the way it went or will go, ``reason``
+    why the two differ, or why it goes nowhere. ``leg`` counts the ways tried and names the attempt
+    whose state this message shows. Of an inbound message, ``gateway_message_id`` is the carrier's
+    id.
     """
 
     class Direction(models.TextChoices):
@@ -249,9 +251,9 @@ class Message(models.Model):
 class Batch(models.Model):
     """A few seconds' worth of queued messages of one lane and one send: the unit of claim.
 
-    Rows exist for open work only; a settled batch is deleted. ``message_ids`` are in the order in which
-    they are handed over; those up to ``handed`` may have left when a lease runs out, the others have
-    provably not.
+    Rows exist for open work only; a settled batch is deleted. ``message_ids`` are in the order in
+    which they are handed over; those up to ``handed`` may have left when a lease runs out, the
+    others have provably not.
     """
 
     class State(models.TextChoices):
@@ -294,7 +296,8 @@ class Batch(models.Model):
 
 
 class Attempt(models.Model):
-    """One leg tried: the message on one route through one gateway. Its public id is the reference that
+    """One leg tried: the message on one route through one gateway. Its public id is the reference
+    that
     the carrier gets, and may echo."""
 
     message = models.ForeignKey(
@@ -351,7 +354,8 @@ class Attempt(models.Model):
 
 
 class Event(models.Model):
-    """A change of state with its reason, in the transaction that made it. Append-only: history, audit
+    """A change of state with its reason, in the transaction that made it. Append-only: history,
+    audit
     and outbox in one.
 
     Events of a message carry its person too; events of a send as a whole don't.

@@ -1,4 +1,4 @@
-"""What people send us: texts, tapbacks, typing. Dedupe first, then consent, then the conversation."""
+"""What people send us: texts, tapbacks, typing. Dedupe first, then conversation and consent."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def _answer(conversation: Conversation, confirmation: Confirmation, text: str) -
 
 
 def tapback(gateway: Gateway, fact: InboundTapback) -> bool:
-    """Put a person's tapback on its message, or take it away. False when the message is not known."""
+    """Put a person's tapback on its message, or take it away. False: no such message."""
     target = _target(gateway, fact.target_gateway_message_id)
     if target is None:
         return False

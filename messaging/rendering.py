@@ -1,9 +1,9 @@
 """Texts with merge fields: ``Hi {{ first_name|there }}, see you in {{ attributes.city }}!``
 
 A text is parsed here and rendered in one place only: by the SQL expression that :func:`render_sql`
-makes. Preview, forecast and expansion all use that expression, so they can't differ. A field without
-a value takes its default (the words after the bar, which may be empty); without a default the person
-is left out with the reason ``missing_field``: never a blank.
+makes. Preview, forecast and expansion all use that expression, so they can't differ. A field
+without a value takes its default (the words after the bar, which may be empty); without a default
+the person is left out with the reason ``missing_field``: never a blank.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class TemplateError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One merge field. ``default`` is ``None`` when there is none, which makes the field required."""
+    """One merge field. Without a default (``None``) the field is required."""
 
     name: str
     default: str | None
@@ -47,7 +47,7 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class RenderSql:
-    """SQL over ``subscribers_subscriber AS s``: the text, whether it is complete, and parameters."""
+    """SQL over ``subscribers_subscriber AS s``: the text, whether it is complete, parameters."""
 
     body: str
     is_complete: str
@@ -60,9 +60,7 @@ def _field(inner: str) -> Field:
     if name not in COLUMNS and not _ATTRIBUTE.match(name):
         known = ", ".join(COLUMNS)
         shown = name[:40] or "(nothing)"
-        raise TemplateError(
-            f"There is no field “{shown}”. Use one of {known}, or attributes.NAME."
-        )
+        raise TemplateError(f"There is no field “{shown}”. Use one of {known}, or attributes.NAME.")
     return Field(name, default.strip() if bar else None)
 
 

@@ -1,7 +1,7 @@
 """By which way a message goes, and why. Pure.
 
-One rule table, first match wins; it is read in Python (:func:`decide`, :func:`chain`) and rendered as
-SQL (:func:`decision_sql`), and a property test proves that both give the same answer.
+One rule table, first match wins; it is read in Python (:func:`decide`, :func:`chain`) and rendered
+as SQL (:func:`decision_sql`), and a property test proves that both give the same answer.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ NOWHERE = ""
 class Facts:
     """All that routing knows of one person and the sender.
 
-    ``identity_status`` is ``""`` when no identity is asked for. ``opted_out`` already takes the scope
-    of the opt-out and the exemption of confirmations into account. ``is_complete``: every merge field
-    has a value or a default.
+    ``identity_status`` is ``""`` when no identity is asked for. ``opted_out`` already takes the
+    scope of the opt-out and the exemption of confirmations into account. ``is_complete``: every
+    merge field has a value or a default.
     """
 
     opted_out: bool
@@ -66,9 +66,7 @@ FALLBACK_REASONS: tuple[str, ...] = (
     *(rule.reason for rule in RULES if rule.route == Route.SMS and rule.reason),
     *AFTER_ATTEMPT,
 )
-SUPPRESSION_REASONS: tuple[str, ...] = tuple(
-    rule.reason for rule in RULES if rule.route == NOWHERE
-)
+SUPPRESSION_REASONS: tuple[str, ...] = tuple(rule.reason for rule in RULES if rule.route == NOWHERE)
 
 SENTENCES: dict[str, str] = {
     "": "Went the way that was asked for.",
@@ -160,7 +158,8 @@ def rule_sql(alias: str) -> str:
 
 
 def decision_sql(alias: str) -> str:
-    """Three SQL expressions (``state``, ``route``, ``reason``) over a row that has ``rule_route`` and
+    """Three SQL expressions (``state``, ``route``, ``reason``) over a row that has ``rule_route``
+    and
     ``rule_reason``. Wants the parameter ``allowed``: the reasons that may fall back, or null."""
     is_forbidden = (
         f"({alias}.rule_reason <> '' AND {alias}.rule_reason <> ALL(%(allowed)s::text[]))"

@@ -17,7 +17,8 @@ def move(
 ) -> bool:
     """Do one of ``states.SEND_MOVES``: compare-and-set, with its event in the same transaction.
 
-    ``fields`` are written with it. False when the send is not in a state from which the verb starts.
+    ``fields`` are written with it. False when the send is not in a state from which the verb
+    starts.
     """
     sources, target = SEND_MOVES[verb]
     with transaction.atomic():

@@ -1,9 +1,9 @@
 """The one place that writes what became of an attempt and of its message.
 
-A gateway's answer and a carrier's callback are the same kind of fact: a :class:`Report`. They may come
-in any order and any number of times; ranks (``messaging.states``) make the end the same. Each change of
-state is an event, in the same transaction, and a failure that calls for another leg puts the message
-into its next batch in that transaction too.
+A gateway's answer and a carrier's callback are the same kind of fact: a :class:`Report`. They may
+come in any order and any number of times; ranks (``messaging.states``) make the end the same. Each
+change of state is an event, in the same transaction, and a failure that calls for another leg puts
+the message into its next batch in that transaction too.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ from subscribers.models import ConsentEvent, Subscriber
 class Report:
     """What is known of one attempt.
 
-    ``state`` ``RELEASED`` says that it provably never left: the message goes back into the queue, or is
-    suppressed when ``reason`` says why nobody may send it any more. ``at`` is the carrier's moment.
+    ``state`` ``RELEASED`` says that it provably never left: the message goes back into the queue,
+    or is suppressed when ``reason`` says why nobody may send it any more. ``at`` is the carrier's
+    moment.
     """
 
     attempt_id: int
@@ -253,7 +254,11 @@ def _go_on(attempt: _Attempt, step: NextStep, report: Report, change: _Change) -
     change.places.append(Place(message.id, message.send_id, lane_id, message.route, due_at))
     if step.next == Next.FALL_BACK:
         change.note(
-            attempt, Event.Kind.REROUTED, old=attempt.route, new=Route.SMS, report=Report(0, attempt.state)
+            attempt,
+            Event.Kind.REROUTED,
+            old=attempt.route,
+            new=Route.SMS,
+            report=Report(0, attempt.state),
         )
 
 
@@ -360,7 +365,9 @@ def _queue(places: Sequence[Place]) -> None:
 
 def _without_used_ids(reports: Sequence[Report]) -> list[Report]:
     gateways = dict(
-        Attempt.objects.filter(pk__in={r.attempt_id for r in reports}).values_list("pk", "gateway_id")
+        Attempt.objects.filter(pk__in={r.attempt_id for r in reports}).values_list(
+            "pk", "gateway_id"
+        )
     )
     wanted = {r.gateway_message_id for r in reports if r.gateway_message_id}
     owners = {
@@ -418,7 +425,7 @@ def _learn(attempts: Iterable[_Attempt], now: datetime) -> None:
     }.items():
         lanes.rest(lane_id, until=now + timedelta(seconds=pause))
     for identity_id, code in {
-        (a.message.identity_id, a.error_code)
+        (a.message.identity_id or 0, a.error_code)
         for a in failed
         if a.error_code in {"identity_blocked", "identity_banned"} and a.route == Route.IMESSAGE
     }:
@@ -456,9 +463,7 @@ def cancel(message_ids: Sequence[int]) -> None:
     )
 
 
-def _move_waiting(
-    kind: str, changes: Sequence[tuple[int, str, str | None, str | None]]
-) -> None:
+def _move_waiting(kind: str, changes: Sequence[tuple[int, str, str | None, str | None]]) -> None:
     if not changes:
         return
     ids, states, routes, reasons = (list(column) for column in zip(*changes, strict=True))
@@ -477,7 +482,8 @@ def _move_waiting(
             RETURNING m.id, m.send_id, m.subscriber_id, m.route, m.reason, m.state,
                       old.state AS old_state, old.route AS old_route)
         INSERT INTO {Event._meta.db_table}
-            (kind, send_id, subscriber_id, message_id, old, new, route, reason, detail, at, recorded_at)
+            (kind, send_id, subscriber_id, message_id, old, new, route, reason, detail, at,
+            recorded_at)
         SELECT %(kind)s, send_id, subscriber_id, id,
                CASE WHEN state = old_state THEN old_route ELSE old_state END,
                CASE WHEN state = old_state THEN route ELSE state END,

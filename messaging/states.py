@@ -30,8 +30,8 @@ class AttemptState(enum.StrEnum):
     """The states of one leg tried.
 
     ``claimed``: between the claim and the answer. ``unknown``: it may have left; nobody repeats it.
-    ``released``: it provably never left. ``abandoned``: it was unknown and somebody, a person or the
-    send's policy, decided to try another leg all the same.
+    ``released``: it provably never left. ``abandoned``: it was unknown and somebody, a person or
+    the send's policy, decided to try another leg all the same.
     """
 
     CLAIMED = "claimed"
@@ -90,8 +90,8 @@ ENDED = frozenset({SendState.DONE, SendState.CANCELLED, SendState.FAILED})
 
 
 #: What a report about an attempt may change. A report of a rank that is not higher moves nothing.
-#: ``failed`` is below ``delivered`` because carriers are known to report both, and a phone that has the
-#: message is the stronger fact.
+#: ``failed`` is below ``delivered`` because carriers are known to report both, and a phone that has
+#: the message is the stronger fact.
 RANK: dict[AttemptState, int] = {
     AttemptState.CLAIMED: 1,
     AttemptState.UNKNOWN: 2,

@@ -1,4 +1,4 @@
-"""Repairs: whatever was lost on the way is found here, from the rows alone. Safe to run at any time."""
+"""Repairs: what was lost on the way is found here, from the rows alone. Safe to run any time."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ _MOST = 200
 def due_sends() -> list[int]:
     """Sends that should be expanding: due ones, and those whose worker was lost."""
     waiting = Send.objects.filter(state=SendState.SCHEDULED, scheduled_at__lte=timezone.now())
-    return list((waiting | Send.objects.filter(state=SendState.EXPANDING)).values_list("pk", flat=True))
+    return list(
+        (waiting | Send.objects.filter(state=SendState.EXPANDING)).values_list("pk", flat=True)
+    )
 
 
 def expired_leases() -> int:
-    """Close what a lost worker held: unknown what may have left, back into the queue what did not."""
+    """Close what a lost worker held: unknown what may have left, queued again what did not."""
     closed = 0
     for key in Batch.objects.filter(
         state=Batch.State.LEASED, lease_until__lt=timezone.now()
@@ -71,7 +73,7 @@ def _close(batch: Batch) -> None:
 
 
 def look_up_unknown() -> int:
-    """Ask the carriers that can tell what became of unknown outcomes. Returns how many are known now."""
+    """Ask the carriers what became of unknown outcomes. Returns how many are known now."""
     attempts = (
         Attempt.objects.filter(
             state=AttemptState.UNKNOWN, claimed_at__lt=timezone.now() - LOOK_UP_AFTER

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from messaging import claim, dispatch as dispatching, expand as expansion, sweep as repairs, wake as hints
+from messaging import (
+    claim,
+)
+from messaging import (
+    dispatch as dispatching,
+)
+from messaging import (
+    expand as expansion,
+)
+from messaging import (
+    sweep as repairs,
+)
+from messaging import (
+    wake as hints,
+)
 
 
 @shared_task(name="messaging.tasks.dispatch")

@@ -1,4 +1,4 @@
-"""A model field whose content is encrypted at rest (MultiFernet: the first key writes, all keys read)."""
+"""A model field that is encrypted at rest (MultiFernet: the first key writes, all keys read)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]  # no gene
             return json.loads(_cipher().decrypt(value.encode()))
         except InvalidToken:
             raise ImproperlyConfigured(
-                "Stored credentials can't be read: the key that wrote them is not in CREDENTIAL_KEYS."
+                "Stored credentials can't be read: their key is not in CREDENTIAL_KEYS."
             ) from None
 
     def get_prep_value(self, value: Any) -> str | None:

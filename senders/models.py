@@ -219,8 +219,8 @@ class IdentityStatusChange(models.Model):
 class Lane(models.Model):
     """One line's way out: an identity's iMessage account or a longcode. Holds its pace.
 
-    ``next_at`` is a leaky bucket: a claim of n messages moves it by n ÷ rate; a carrier that asks us
-    to slow down moves it too.
+    ``next_at`` is a leaky bucket: a claim of n messages moves it by n ÷ rate; a carrier that asks
+    us to slow down moves it too.
     """
 
     identity = models.OneToOneField(

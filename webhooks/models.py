@@ -10,7 +10,7 @@ from senders.models import Gateway
 
 
 class Receipt(models.Model):
-    """The body of one verified callback, kept before it is understood; the same body twice is one row."""
+    """One verified callback, kept before it is understood; the same one twice is one row."""
 
     class Outcome(models.TextChoices):
         WAITING = "waiting", "Waiting"
