@@ -17,6 +17,7 @@ from messaging.models import Batch, Conversation, Send, Template
 from messaging.rendering import TemplateError, parse
 from messaging.routing import FALLBACK_REASONS
 from messaging.sends import move
+from messaging.states import SendState
 from senders.models import Longcode, SenderIdentity
 from subscribers.models import Group, Subscriber
 
@@ -242,6 +243,26 @@ def create(draft: Draft, *, by: AbstractBaseUser | None = None) -> Send:
     send.created_by_id = by.pk if by else None
     send.save()
     return send
+
+
+#: What a revision leaves as it was.
+_KEPT = frozenset({"id", "state", "created_by", "created_at", "origin"})
+
+
+def revise(send: Send, draft: Draft) -> bool:
+    """Write a send anew that is still a draft; False when it went further meanwhile.
+
+    Raises :class:`NotValid`.
+    """
+    changed = check(draft)
+    names = [column.name for column in Send._meta.concrete_fields if column.name not in _KEPT]
+    with transaction.atomic():
+        drafts = Send.objects.select_for_update().filter(pk=send.pk, state=SendState.DRAFT)
+        if not drafts.exists():
+            return False
+        changed.pk = send.pk
+        changed.save(force_update=True, update_fields=names)
+        return True
 
 
 def schedule(send: Send, *, at: datetime | None = None, by: AbstractBaseUser | None = None) -> bool:
