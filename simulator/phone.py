@@ -27,7 +27,7 @@ _PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
         "img-src 'self' data: http: https:; base-uri 'none'; form-action 'self'; "
-        "frame-ancestors *"
+        "frame-ancestors 'none'"
     ),
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",

@@ -335,7 +335,10 @@ class Adapter(ABC):
 
     @abstractmethod
     def parse(self, request: CallbackRequest) -> list[CallbackFact]:
-        """The facts of a verified callback; none for unknown events. Raises ``MalformedCallback``."""
+        """The facts of a verified callback; none for an event that is unknown.
+
+        Raises ``MalformedCallback`` for a body that can't be read.
+        """
 
     def availability(self, phone: str, line: Line) -> Generator[HttpCall, HttpReply, Availability]:
         """Ask whether a number can receive iMessage."""

@@ -3,7 +3,7 @@
 Both runners promise the same: no redirect is followed, no call is repeated, no proxy or password
 file of the environment is used, and a call without a complete answer becomes a
 :class:`~senders.gateways.contract.CallFailed` that is thrown into the adapter's generator. How a
-generator ends is translated once, in :class:`_Job`:
+generator ends is translated once, in :class:`Job`:
 
 * it returns: the result;
 * it raises a :class:`~senders.gateways.errors.GatewayError`: that error;
@@ -61,7 +61,7 @@ class Finished:
     error: GatewayError | None = None
 
 
-class _Job:
+class Job:
     """A generator under way, and whether any of its calls may have left."""
 
     __slots__ = ("has_left", "key", "steps")
@@ -129,7 +129,7 @@ def run_one(steps: Steps[T], *, session: requests.Session | None = None) -> T:
     Raises the ``GatewayError`` that it ended with. ``session`` is used for connections kept between
     calls; without it each call has its own.
     """
-    job = _Job(None, steps)
+    job = Job(None, steps)
     step = job.advance(None)
     while isinstance(step, HttpCall):
         answer = _request(step, session)
@@ -229,7 +229,7 @@ class _Wire:
     __slots__ = ("body", "curl", "has_begun", "header_lines", "job")
 
     def __init__(self) -> None:
-        self.job: _Job
+        self.job: Job
         self.has_begun = False
         self.header_lines: list[bytes] = []
         self.body: list[bytes] = []
@@ -259,7 +259,7 @@ class _Wire:
         self.has_begun = True
         return pycurl.PREREQFUNC_OK
 
-    def load(self, job: _Job, call: HttpCall) -> None:
+    def load(self, job: Job, call: HttpCall) -> None:
         self.job = job
         self.has_begun = False
         self.header_lines.clear()
@@ -311,7 +311,7 @@ class Runner:
     starts afresh, with none of the parent's calls.
     """
 
-    _queue: deque[_Job]
+    _queue: deque[Job]
     _finished: list[Finished]
     _busy: dict[pycurl.Curl, _Wire]
     _idle: list[_Wire]
@@ -337,7 +337,7 @@ class Runner:
         ``key`` comes back in its :class:`Finished`, and need not be unique.
         """
         self._own_process()
-        self._queue.append(_Job(key, steps))
+        self._queue.append(Job(key, steps))
         self._fill()
 
     def wait(self, timeout_seconds: float) -> list[Finished]:
@@ -389,14 +389,14 @@ class Runner:
         while self._queue and len(self._busy) < self.max_in_flight:
             self._advance(self._queue.popleft(), None)
 
-    def _advance(self, job: _Job, answer: HttpReply | CallFailed | None) -> None:
+    def _advance(self, job: Job, answer: HttpReply | CallFailed | None) -> None:
         step = job.advance(answer)
         if isinstance(step, Finished):
             self._finished.append(step)
         else:
             self._begin(job, step)
 
-    def _begin(self, job: _Job, call: HttpCall) -> None:
+    def _begin(self, job: Job, call: HttpCall) -> None:
         wire = self._idle.pop() if self._idle else _Wire()
         try:
             wire.load(job, call)

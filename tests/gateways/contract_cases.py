@@ -35,14 +35,14 @@ from senders.gateways.errors import (
     Refused,
 )
 from senders.gateways.registry import ADAPTERS
-from senders.gateways.runner import _Job
+from senders.gateways.runner import Job
 
 Fed = HttpReply | CallFailed
 
 
 def feed(steps: Generator[HttpCall, HttpReply, Any], *replies: Fed) -> tuple[list[HttpCall], Any]:
     """Drive a generator as the runners do, with these replies: its calls and its result."""
-    job = _Job(None, steps)
+    job = Job(None, steps)
     calls: list[HttpCall] = []
     step = job.advance(None)
     for reply in replies:

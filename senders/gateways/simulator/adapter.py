@@ -137,12 +137,7 @@ class Simulator(Adapter):
             return Health(is_up=False, detail=f"The simulator can't be reached: {failure}.")
         except GatewayError as error:
             return Health(is_up=False, detail=error.sentence)
-        lines = [
-            LineHealth(str(line.get("address", "")), str(line.get("state", "")))
-            for line in answer.get("lines", [])
-            if isinstance(line, dict) and line.get("state") in LINE_STATES
-        ]
-        return Health(is_up=True, detail="The simulator answers.", lines=lines)
+        return Health(is_up=True, detail="The simulator answers.", lines=_lines(answer))
 
     def verify(self, request: CallbackRequest) -> bool:
         return is_signed(request, self.config.credentials.get("signing_secret", ""))
@@ -158,6 +153,15 @@ class Simulator(Adapter):
             content = json.dumps(body).encode()
         url = self.config.base_url.rstrip("/") + path
         return HttpCall(method, url, headers, content, DEADLINE_SECONDS)
+
+
+def _lines(answer: Mapping[str, Any]) -> list[LineHealth]:
+    lines = answer.get("lines")
+    return [
+        LineHealth(str(line.get("address", "")), line["state"])
+        for line in (lines if isinstance(lines, list) else [])
+        if isinstance(line, dict) and line.get("state") in LINE_STATES
+    ]
 
 
 def _line_json(line: Line) -> dict[str, str]:
