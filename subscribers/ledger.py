@@ -94,15 +94,6 @@ class ChainedEntry:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def lock() -> None:
-    """Wait for every other writer of consent, and hold them off until the transaction ends.
-
-    Taken before the first row is changed, so that two writers never wait for each other.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(hashtext('consent ledger'))")
-
-
 # One statement whatever the number of entries. A digest is salted, hence unique: it joins an entry
 # to its evidence.
 _WRITE = """

@@ -135,6 +135,11 @@ def change(position, column):
 
 
 def remove(first, last):
+    tamper(
+        "delete from subscribers_consentevidence e using subscribers_consentevent c"
+        " where e.event_id = c.id and c.position between %s and %s",
+        [first, last],
+    )
     tamper("delete from subscribers_consentevent where position between %s and %s", [first, last])
 
 
