@@ -1,9 +1,8 @@
 """Who may do what: one table of roles and rows.
 
-A letter grants one of Django's permissions on a model: ``v`` view, ``a`` add, ``c`` change, ``d``
-delete.
-A model that is not in the table is open to superusers only. The history of a row can be read by
-whoever may view the row. Sender admins and auditors use the admin too, so they are staff.
+A letter grants one of Django's permissions on a model: ``v`` view, ``a`` add, ``c`` change,
+``d`` delete. A model that is not in the table is open to superusers only. The history of a row can
+be read by whoever may view the row. Sender admins and auditors use the admin too: they are staff.
 """
 
 from __future__ import annotations

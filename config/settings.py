@@ -116,6 +116,8 @@ DATABASES = {
 
 # --- Sign-in -------------------------------------------------------------------------------------
 
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",

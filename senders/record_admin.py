@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
+
+from identifiers import public_ids
+from identifiers.e164 import InvalidPhone, normalize
 
 
 class KeptAdmin(ModelAdmin):
@@ -22,7 +25,7 @@ class KeptAdmin(ModelAdmin):
     list_disable_select_all = True
     list_fullwidth = True
     list_filter_sheet = False
-    actions = None
+    actions: Any = None
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -57,16 +60,43 @@ class HistoryAdmin(SimpleHistoryAdmin, KeptAdmin):
 class RecordAdmin(KeptAdmin):
     """Facts: to be read, newest first. Pages without counting, since these tables grow."""
 
-    ordering = ("-pk",)
+    ordering: Any = ("-pk",)
     paginator = InfinitePaginator
     show_full_result_count = False
     list_per_page = 50
+    #: The kind of the rows' public ids; set together with ``search_fields`` to offer a search.
+    public_kind = ""
+    #: The way to the person's number, for rows about a person.
+    phone_path = ""
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find by public id, or by number where the text begins with +: each has its index."""
+        if not self.public_kind or not (text := search_term.strip()):
+            found, may_repeat = super().get_search_results(request, queryset, search_term)
+            return found, may_repeat
+        if text.startswith("+") and self.phone_path:
+            return queryset.filter(**{self.phone_path: _as_e164(text)}), False
+        return queryset.filter(pk=public_ids.decode(self.public_kind, text)), False
+
+    @property
+    def search_help_text(self) -> str:
+        number = ", or a number with + and country code" if self.phone_path else ""
+        return f"A public id{number}" if self.public_kind else ""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+def _as_e164(text: str) -> str:
+    try:
+        return normalize(text)
+    except InvalidPhone:
+        return ""  # the number of nobody
 
 
 class RecordInline(TabularInline):
