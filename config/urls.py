@@ -1,10 +1,14 @@
+from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from config import health
+from config import admin_entry, health
 
 urlpatterns = [
     path("health/live", health.live),
     path("health/ready", health.ready),
+    path("admin/login/", admin_entry.sign_in),
+    path("admin/logout/", LogoutView.as_view(next_page=settings.LOGIN_URL)),
     path("admin/", admin.site.urls),
 ]
