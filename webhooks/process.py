@@ -1,0 +1,182 @@
+"""What carriers told us becomes facts, and these go to messaging, a set at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from messaging import intake
+from senders import wire
+from senders.gateways.contract import (
+    CallbackFact,
+    CallbackRequest,
+    DeliveryStatus,
+    InboundMessage,
+    MalformedCallback,
+    StatusReport,
+)
+from senders.models import Gateway
+from webhooks.models import Receipt
+
+logger = logging.getLogger(__name__)
+
+#: A callback may overtake our own record of its message; after so long there is no such message.
+PATIENCE = timedelta(minutes=10)
+LONGEST_PAUSE = timedelta(minutes=2)
+#: The advisory lock of whoever processes: receipts of one person must not overtake each other.
+LOCK = 0x7461_7062_6163_6B01
+
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+
+
+class Read(NamedTuple):
+    """A receipt and the facts in it."""
+
+    receipt: Receipt
+    facts: list[CallbackFact]
+
+
+def is_due() -> bool:
+    """Whether a receipt waits."""
+    return _due().exists()
+
+
+def process(limit: int = 500) -> int:
+    """Process the receipts that are due, oldest first. Returns how many were looked at.
+
+    One transaction: what a receipt says happens together with its being marked as processed.
+    Returns 0 at once when somebody else is at it.
+    """
+    with transaction.atomic():
+        if not _lock():
+            return 0
+        receipts = list(_due().select_related("gateway").order_by("next_try_at", "id")[:limit])
+        by_gateway: dict[Gateway, list[Receipt]] = {}
+        for receipt in sorted(receipts, key=lambda receipt: receipt.pk):
+            by_gateway.setdefault(receipt.gateway, []).append(receipt)
+        for gateway, its_receipts in by_gateway.items():
+            _process_gateway(gateway, its_receipts)
+    return len(receipts)
+
+
+def _due() -> QuerySet[Receipt]:
+    return Receipt.objects.filter(outcome=Receipt.Outcome.WAITING, next_try_at__lte=timezone.now())
+
+
+def _lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        (is_ours,) = cursor.fetchone()
+    return bool(is_ours)
+
+
+def _process_gateway(gateway: Gateway, receipts: Sequence[Receipt]) -> None:
+    read = [reading for receipt in receipts if (reading := _read(gateway, receipt)) is not None]
+    if read:
+        _take(gateway, read)
+        _note_life(gateway, [fact for reading in read for fact in reading.facts])
+
+
+def _read(gateway: Gateway, receipt: Receipt) -> Read | None:
+    """The facts of a receipt; ``None`` when there is no making sense of it, which is noted."""
+    request = CallbackRequest(
+        method="POST",
+        url=gateway.callback_url + receipt.path,
+        path=receipt.path,
+        headers=receipt.headers,
+        query=receipt.query,
+        body=bytes(receipt.body),
+    )
+    try:
+        facts = wire.adapter_of(gateway).parse(request)
+    except MalformedCallback as error:
+        _close([receipt], Receipt.Outcome.MALFORMED, error=str(error))
+        return None
+    except Exception as error:  # an adapter's fault must not stop the other receipts
+        logger.exception("a callback could not be read", extra={"receipt": receipt.pk})
+        _close([receipt], Receipt.Outcome.MALFORMED, error=type(error).__name__)
+        return None
+    return Read(receipt, [_storable(fact) for fact in facts])
+
+
+def _take(gateway: Gateway, read: Sequence[Read]) -> None:
+    """Hand the facts over in one go; where some fail or match nothing, find out by halves which
+    ones, so that they hold up nobody else."""
+    outcome, error = _try(gateway, read)
+    if outcome == Receipt.Outcome.PROCESSED:
+        _close([reading.receipt for reading in read], outcome)
+    elif len(read) > 1:
+        middle = len(read) // 2
+        _take(gateway, read[:middle])
+        _take(gateway, read[middle:])
+    else:
+        _postpone(read[0].receipt, outcome, error=error)
+
+
+def _try(gateway: Gateway, read: Sequence[Read]) -> tuple[Receipt.Outcome, str]:
+    """What becomes of these receipts; of several that don't all succeed together, nothing stays."""
+    facts = [fact for reading in read for fact in reading.facts]
+    try:
+        with transaction.atomic():
+            unmatched = intake.take(gateway, facts).unmatched if facts else 0
+            if unmatched and len(read) > 1:
+                transaction.set_rollback(True)
+    except Exception as error:  # one receipt's fault must not stop the others
+        if len(read) == 1:
+            logger.exception("a receipt failed", extra={"receipt": read[0].receipt.pk})
+        return Receipt.Outcome.FAILED, type(error).__name__
+    return (Receipt.Outcome.UNMATCHED if unmatched else Receipt.Outcome.PROCESSED), ""
+
+
+def _close(receipts: Sequence[Receipt], outcome: Receipt.Outcome, *, error: str = "") -> None:
+    Receipt.objects.filter(pk__in=[receipt.pk for receipt in receipts]).update(
+        outcome=outcome, error=error[:200], tries=F("tries") + 1, processed_at=timezone.now()
+    )
+
+
+def _postpone(receipt: Receipt, outcome: Receipt.Outcome, *, error: str) -> None:
+    """Try it again later, or close it with ``outcome`` when it has been tried for long enough."""
+    now = timezone.now()
+    if now - receipt.received_at > PATIENCE:
+        _close([receipt], outcome, error=error)
+        return
+    pause = min(timedelta(seconds=2**receipt.tries), LONGEST_PAUSE)
+    Receipt.objects.filter(pk=receipt.pk).update(
+        tries=F("tries") + 1, next_try_at=now + pause, error=error[:200]
+    )
+
+
+def _note_life(gateway: Gateway, facts: Iterable[CallbackFact]) -> None:
+    """A gateway's health is when it last brought something in, and last delivered."""
+    seen: dict[str, datetime] = {}
+    now = timezone.now()
+    for fact in facts:
+        if isinstance(fact, InboundMessage):
+            seen["last_inbound_at"] = now
+        elif isinstance(fact, StatusReport) and fact.status in _DELIVERED:
+            seen["last_delivery_at"] = now
+    if seen:
+        Gateway.objects.filter(pk=gateway.pk).update(**seen)
+
+
+_DELIVERED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.READ})
+
+
+def _storable(value: Any) -> Any:
+    """A fact, or a part of one, without characters that PostgreSQL can't keep."""
+    if type(value) is str:
+        return _NO_TEXT.sub("\ufffd", value)
+    if isinstance(value, tuple):
+        return tuple(_storable(part) for part in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = {f.name: _storable(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return dataclasses.replace(value, **parts)
+    return value

@@ -1,0 +1,32 @@
+"""The door for carriers: ``/hooks/<callback token>/…``."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from senders.gateways.errors import NotSupported
+from senders.models import Gateway
+from webhooks import wake
+from webhooks.receive import NotTheirs, TooLarge, Unreadable, receive
+
+
+@csrf_exempt
+@require_POST
+def callback(request: HttpRequest, token: str, path: str) -> HttpResponse:
+    """200 once it is kept, and for one that was kept before; 401 when it is not the carrier's."""
+    gateway = get_object_or_404(Gateway, callback_token=token)
+    try:
+        if receive(gateway, request, path):
+            wake.receipts()
+    except NotTheirs:
+        return HttpResponse(status=401)
+    except NotSupported:  # a carrier that this version no longer has
+        return HttpResponse(status=404)
+    except TooLarge:
+        return HttpResponse(status=413)
+    except Unreadable:
+        return HttpResponse(status=400)
+    return HttpResponse(status=200)
