@@ -230,7 +230,7 @@ function showInbox(person) {
 }
 
 function heading(text) {
-  const item = el("li");
+  const item = el("li", "heading");
   item.append(el("h3", "", text));
   return item;
 }
@@ -274,7 +274,7 @@ function showMessages(thread) {
     line.classList.toggle("turn", Boolean(before) && before.direction !== message.direction);
     line.classList.toggle("last", isApart(message, after) || after.direction !== message.direction);
     line.classList.toggle("fresh", !isFirst && !state.seen.has(message.id));
-    if (message === lastMine && message.route === "imessage" && message.delivered_at) line.append(el("p", "status", mark(message)));
+    if (message === lastMine && message.line.route === "imessage" && message.delivered_at) line.append(el("p", "status", mark(message)));
     state.seen.add(message.id);
     nodes.push(line);
   });
@@ -294,7 +294,7 @@ const mark = (message) => (message.read_at ? `Read ${clock(new Date(message.read
 function stamp(message) {
   const moment = new Date(message.at);
   const node = el("p", "stamp");
-  node.append(el("b", "", message.route === "imessage" ? "iMessage" : "Text Message · SMS"));
+  node.append(el("b", "", message.line.route === "imessage" ? "iMessage" : "Text Message · SMS"));
   node.append(`${day(moment)} ${clock(moment)}`);
   return node;
 }
@@ -304,8 +304,8 @@ function bubbleLine(message) {
   line.dataset.message = message.id;
   for (const url of message.media_urls) line.append(picture(url));
   if (!message.body) return line;
-  const bubble = el("div", `bubble ${message.route}`);
-  bubble.dataset.route = message.route;
+  const bubble = el("div", `bubble ${message.line.route}`);
+  bubble.dataset.route = message.line.route;
   bubble.append(...linked(message.body));
   const tapbacks = Object.entries(message.tapbacks);
   line.classList.toggle("tapped", tapbacks.length > 0);
@@ -315,7 +315,7 @@ function bubbleLine(message) {
     badge.append(icon(kind));
     bubble.append(badge);
   }
-  if (message.route === "imessage") addTapbacks(bubble, message);
+  if (message.line.route === "imessage") addTapbacks(bubble, message);
   line.append(bubble);
   return line;
 }
@@ -372,6 +372,7 @@ function addTapbacks(bubble, message) {
 
 function openTapbacks(bubble, message) {
   const menu = $("tapbacks");
+  getSelection().removeAllRanges();
   const mine = message.tapbacks.person;
   menu.replaceChildren(...Object.entries(KINDS).map(([kind, label]) => {
     const button = el("button");
@@ -428,7 +429,7 @@ function stopTyping() {
 function fitText() {
   const text = $("text");
   text.style.height = "auto";
-  text.style.height = `${text.scrollHeight}px`;
+  if (text.scrollHeight) text.style.height = `${text.scrollHeight}px`;
   $("answer").querySelector(".send").disabled = !text.value.trim() && !$("media").value.trim();
 }
 
