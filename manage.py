@@ -12,10 +12,10 @@ from config import environment
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    if sys.argv[1:2] == ["up"]:
-        # Before the settings are read, which may refuse to go without.
-        environment.keep_secrets(Path(__file__).resolve().parent)
     try:
+        if sys.argv[1:2] == ["up"]:
+            # Before the settings are read, which may refuse to go without.
+            environment.keep_secrets(Path(__file__).resolve().parent)
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"Tapback is not set up correctly: {error}")

@@ -36,15 +36,23 @@ def secrets_file(base: Path) -> Path:
 def keep_secrets(base: Path) -> None:
     """Make the secrets of this installation, once: data written with them needs them for good."""
     path = secrets_file(base)
-    if path.exists():
-        return
-    made = {
+    try:
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(path, _new_secrets())
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The folder {path.parent} can't be used ({error.strerror}). "
+            "Choose another with VAR=, or start as the user that it belongs to."
+        ) from None
+
+
+def _new_secrets() -> dict[str, str]:
+    return {
         "SECRET_KEY": secrets.token_urlsafe(48),
         "PUBLIC_ID_KEY": secrets.token_urlsafe(48),
         "CREDENTIAL_KEYS": Fernet.generate_key().decode(),
     }
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(path, made)
 
 
 def write_private(path: Path, values: Mapping[str, str]) -> None:
