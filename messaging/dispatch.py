@@ -55,20 +55,23 @@ class Handover:
         return self.claim.legs[self.next :]
 
     @property
+    def has_pending(self) -> bool:
+        return self.next < len(self.claim.legs)
+
+    @property
     def is_over(self) -> bool:
-        return self.open == 0 and (self.next >= len(self.claim.legs) or self.is_lost)
+        return self.open == 0 and (self.is_lost or not self.has_pending)
 
     def next_leg(self) -> Leg | None:
         """The next message that may leave now; ``None`` when all have, or none may any more."""
-        while self.next < len(self.claim.legs) and not self.is_lost:
-            is_stale = time.monotonic() - self.checked_at > CONSENT_SECONDS
-            if self.next >= self.claim.handed or is_stale:
-                self._renew()
-                continue
-            leg = self.claim.legs[self.next]
-            self.next += 1
-            return leg
-        return None
+        is_stale = time.monotonic() - self.checked_at > CONSENT_SECONDS
+        if self.has_pending and (self.next >= self.claim.handed or is_stale):
+            self._renew()
+        if not self.has_pending or self.is_lost:
+            return None
+        leg = self.claim.legs[self.next]
+        self.next += 1
+        return leg
 
     def _renew(self) -> None:
         """Open the next window: with consent read again, and only while the lease is ours."""
@@ -203,6 +206,7 @@ class Dispatcher:
         for handover in over:
             self.handovers.remove(handover)
             finish(handover)
+            self.look_at = 0.0  # it may have queued the next leg
 
 
 def _adapter(claim: Claim) -> Adapter | None:

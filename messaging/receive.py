@@ -206,7 +206,7 @@ def _carry_out(
         has_changed = consent.opt_out(identity=bound, **proof)
         kind = Event.Kind.OPT_OUT
     elif change == Change.LIFT:
-        has_changed = consent.lift(identity=line.identity, **proof)
+        has_changed = consent.lift(identity=bound, opts_in=line.identity is not None, **proof)
         kind = Event.Kind.OPT_IN
     elif change == Change.OPT_IN and line.identity is not None:
         has_changed = consent.opt_in(identity=line.identity, **proof)

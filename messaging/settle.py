@@ -409,15 +409,9 @@ def _learn(attempts: Iterable[_Attempt], now: datetime) -> None:
             source=Subscriber.CapabilitySource.CARRIER,
             at=now,
         )
-    for attempt in failed:
-        if attempt.error_code == "opted_out":
-            consent.opt_out(
-                subscriber_id=attempt.message.subscriber_id,
-                identity=None,
-                at=now,
-                source=ConsentEvent.Source.CARRIER,
-                message_id=attempt.message.id,
-            )
+    opted_out = [a.message.subscriber_id for a in failed if a.error_code == "opted_out"]
+    if opted_out:
+        consent.opt_out_many(opted_out, at=now, source=ConsentEvent.Source.CARRIER)
     for lane_id, pause in {
         a.lane_id: a.last.retry_after_seconds
         for a in failed
