@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 MAX_HEAD_BYTES = 32 * 1024
 MAX_BODY_BYTES = 2 * 1024 * 1024
+LINGER_SECONDS = 2.0
 
 
 class Cut(enum.Enum):
@@ -83,7 +84,7 @@ class Request:
         """The body as a JSON object. Raises ``BadRequest``."""
         try:
             content = json.loads(self.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise BadRequest("The body is not JSON.") from None
         if not isinstance(content, dict):
             raise BadRequest("The body is not a JSON object.")
@@ -100,6 +101,7 @@ class Connection(asyncio.Protocol):
         self._handler = handler
         self._buffer = bytearray()
         self._is_answering = False
+        self._is_over = False
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -107,19 +109,30 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        self._read_on()
+        if not self._is_over:
+            self._buffer += data
+            self._read_on()
 
     def _read_on(self) -> None:
-        while not self._is_answering and not self._transport.is_closing():
+        while not (self._is_answering or self._is_over or self._transport.is_closing()):
             try:
                 request = self._take_request()
             except BadRequest as fault:
-                self._write(error(400, "invalid_request", str(fault)), keeps=False)
+                self._give_up(fault)
                 return
             if request is None:
                 return
             self._answer(request)
+
+    def _give_up(self, fault: BadRequest) -> None:
+        # What is still on its way is dropped for a while: closing at once would make the client's
+        # system throw our answer away.
+        self._is_over = True
+        self._buffer.clear()
+        answer = error(400, "invalid_request", str(fault))
+        self._transport.write(answer.head(keeps=False) + answer.body)
+        self._transport.write_eof()
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
 
     def _take_request(self) -> Request | None:
         """The next request if it has arrived in full."""
