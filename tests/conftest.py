@@ -1,13 +1,29 @@
-"""The throw-away PostgreSQL that every test run starts, and what many tests lean on."""
+"""The throw-away PostgreSQL that every test run starts, and what tests of whole parts lean on."""
+
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
 
 import pytest
-from django.db import connection
-from pytest_django import DjangoDbBlocker
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from config import embedded
 from tests.settings import FOLDER, PLACE
 
 _SERVER = pytest.StashKey[embedded.Server]()
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,12 +41,42 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """Let transactional tests, which end by emptying all tables, empty the consent ledger too.
+def _simulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    data = tmp_path_factory.mktemp("simulator") / "simulator.sqlite3"
+    command = [sys.executable, "-m", "simulator", "--port", "0", "--data", str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().removeprefix("simulator: ").strip().rstrip("/")
+        process.terminate()
 
-    Only here: its trigger stays as it is in every other database, and its own test enables it.
-    """
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute(
-            "alter table subscribers_consentevent disable trigger consent_refuse_truncate"
+
+@pytest.fixture
+def simulator(_simulator_process: str) -> str:
+    """The address of a simulated carrier in a process of its own, as good as new."""
+    reset = urllib.request.Request(f"{_simulator_process}/control/reset", b"{}", method="POST")
+    urllib.request.urlopen(reset, timeout=10).close()
+    return _simulator_process
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless chromium; tests that ask for it are skipped where there is none."""
+    program = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if program is None:
+        pytest.skip("no chromium on this machine (on Debian: apt install chromium)")
+    # Playwright keeps an event loop in this thread, which makes Django refuse the database here.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, headless=True, args=_BROWSER_FLAGS
         )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page in a window of its own: no cookie of another test."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
