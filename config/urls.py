@@ -13,4 +13,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("v3/", include("api.mobile_text_alerts.urls")),
     path("hooks/", include("webhooks.urls")),
+    path("", include("console.urls")),
 ]

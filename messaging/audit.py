@@ -6,7 +6,7 @@ counted once. What did not go its first way has a reason, and can be listed by i
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import zoneinfo
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
@@ -70,6 +70,11 @@ class Summary:
     @property
     def nobody(self) -> int:
         return self.by_route(routing.NOWHERE)
+
+    @property
+    def sendable(self) -> int:
+        """Everybody who gets it, or should have."""
+        return self.imessage + self.sms
 
     @property
     def waiting(self) -> int:
@@ -152,15 +157,15 @@ def people(send: Send, *, route: str | None, reason: str, state: str) -> QuerySe
 class Day(NamedTuple):
     """One day's messages, in the zone that was asked for."""
 
-    day: datetime.date
+    day: dt.date
     summary: Summary
 
 
-def days(*, count: int, zone: zoneinfo.ZoneInfo, now: datetime.datetime) -> list[Day]:
+def days(*, count: int, zone: zoneinfo.ZoneInfo, now: dt.datetime) -> list[Day]:
     """The last ``count`` days, the latest last, empty ones included."""
     today = now.astimezone(zone).date()
-    first = today - datetime.timedelta(days=count - 1)
-    since = datetime.datetime.combine(first, datetime.time(), tzinfo=zone)
+    first = today - dt.timedelta(days=count - 1)
+    since = dt.datetime.combine(first, dt.time(), tzinfo=zone)
     rows = (
         Message.objects.filter(direction=Message.Direction.OUT, created_at__gte=since)
         .annotate(day=TruncDate("created_at", tzinfo=zone))
@@ -168,8 +173,8 @@ def days(*, count: int, zone: zoneinfo.ZoneInfo, now: datetime.datetime) -> list
         .values_list("day", "route", "reason", "state")
         .annotate(people=Count("pk"), in_segments=Sum("segments"))
     )
-    by_day: dict[datetime.date, list[Outcome]] = {
-        first + datetime.timedelta(days=offset): [] for offset in range(count)
+    by_day: dict[dt.date, list[Outcome]] = {
+        first + dt.timedelta(days=offset): [] for offset in range(count)
     }
     for day, *outcome in rows:
         by_day.setdefault(day, []).append(Outcome(*outcome))
@@ -183,7 +188,7 @@ def days(*, count: int, zone: zoneinfo.ZoneInfo, now: datetime.datetime) -> list
 class Filters:
     """What the audit shows; what is empty or ``None`` lets everything pass."""
 
-    since: datetime.datetime | None = None
+    since: dt.datetime | None = None
     route: str | None = None
     reason: str = ""
     state: str = ""

@@ -1,8 +1,8 @@
-"""What was said and what happened, in order: a thread, and everything about one person. Reads only."""
+"""What was said and what happened, in order: a thread, and all about one person. Reads only."""
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,6 +24,8 @@ class Said:
 
     message: Message
     tapbacks: Sequence[Tapback] = ()
+    #: Whether the other side spoke before it.
+    turns: bool = False
 
     @property
     def is_ours(self) -> bool:
@@ -44,7 +46,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Thread:
-    """The newest messages of a conversation, oldest first; ``has_older`` says that there are more."""
+    """The newest messages of a conversation, oldest first; ``has_older``: there are more."""
 
     said: Sequence[Said]
     has_older: bool
@@ -72,7 +74,12 @@ def thread(conversation: Conversation, *, before: int | None = None, size: int =
     tapbacks = _tapbacks(message.pk for message in newest)
     typing_until = conversation.typing_until
     return Thread(
-        said=[Said(message, tapbacks.get(message.pk, ())) for message in newest],
+        said=[
+            Said(message, tapbacks.get(message.pk, ()), message.direction != former.direction)
+            for former, message in zip([newest[0], *newest], newest, strict=False)
+        ]
+        if newest
+        else [],
         has_older=len(found) > size,
         is_typing=typing_until is not None and typing_until > timezone.now(),
     )
@@ -92,7 +99,7 @@ def _tapbacks(message_ids: Iterable[int]) -> dict[int, list[Tapback]]:
 class Entry:
     """Something that happened to or with a person. ``kind``: message, consent or event."""
 
-    at: datetime.datetime
+    at: dt.datetime
     kind: str
     what: Any = field(compare=False)
 
@@ -101,9 +108,7 @@ class Entry:
 _TOLD = (Event.Kind.REROUTED, Event.Kind.TAPBACK)
 
 
-def person(
-    subscriber_id: int, *, before: datetime.datetime | None = None, size: int = 30
-) -> list[Entry]:
+def person(subscriber_id: int, *, before: dt.datetime | None = None, size: int = 30) -> list[Entry]:
     """Everything about one person, newest first: what was said, agreed to, and changed."""
     messages = (
         Message.objects.filter(subscriber_id=subscriber_id).select_related("send").order_by("-id")
