@@ -92,6 +92,8 @@ class Carrier:
         self.messages: dict[str, Message] = {}
         self.by_reference: dict[str, list[Message]] = defaultdict(list)
         self.threads: dict[str, dict[LineKey, Thread]] = defaultdict(dict)
+        #: Numbers in the order of their last message, the newest last.
+        self.recent: dict[str, None] = {}
         #: Grows with everything that a phone shows, so that a page knows whether to look again.
         self.versions: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -127,6 +129,7 @@ class Carrier:
         self.messages.clear()
         self.by_reference.clear()
         self.threads.clear()
+        self.recent.clear()
         self.refused.clear()
         self.faults.clear()
         self.latency = Latency()
@@ -389,6 +392,8 @@ class Carrier:
         if message.direction == "out":
             self.by_reference[message.reference].append(message)
         self._thread(message).messages.append(message)
+        self.recent.pop(message.contact, None)
+        self.recent[message.contact] = None
 
     def _changed(self, message: Message) -> None:
         self.versions[message.contact] += 1

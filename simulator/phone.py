@@ -6,7 +6,8 @@ The page asks for what it shows once a second; it is told "nothing new" unless i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -97,25 +98,19 @@ class Phone:
     def _people(self, request: Request) -> Answer:
         """People by the moment of their last message, then everybody who has a name."""
         words = request.query.get("q", "").strip().lower()
-        digits = "".join(letter for letter in words if letter.isdigit())
-        numbers = [number for number in self._recent() if self._is_meant(number, words, digits)]
-        listed = [self._summary(number) for number in numbers[:MOST_LISTED]]
-        if is_unreal(words) and words not in numbers:
+        found = list(islice(self._found(words), MOST_LISTED + 1))
+        listed = [self._summary(number) for number in found[:MOST_LISTED]]
+        if is_unreal(words) and words not in found:
             listed.insert(0, self._summary(words))
-        return json_answer({"people": listed, "more": len(numbers) > MOST_LISTED})
+        return json_answer({"people": listed, "more": len(found) > MOST_LISTED})
 
-    def _recent(self) -> list[str]:
-        last = {
-            number: max((t.messages[-1].seq for t in threads.values() if t.messages), default=0)
-            for number, threads in self._carrier.threads.items()
-        }
-        last.update((number, 0) for number in self._carrier.people if number not in last)
-        return sorted(last, key=lambda number: (-last[number], self._name(number) == "", number))
-
-    def _is_meant(self, number: str, words: str, digits: str) -> bool:
-        return (
-            not words or words in self._name(number).lower() or (digits != "" and digits in number)
-        )
+    def _found(self, words: str) -> Iterator[str]:
+        digits = "".join(letter for letter in words if letter.isdigit())
+        recent = self._carrier.recent
+        others = (number for number in self._carrier.people if number not in recent)
+        for number in chain(reversed(recent), others):
+            if not words or words in self._name(number).lower() or (digits and digits in number):
+                yield number
 
     def _name(self, number: str) -> str:
         person = self._carrier.people.get(number)
