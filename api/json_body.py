@@ -21,6 +21,13 @@ class BodyTooLarge(APIException):
     default_detail = "The body is too large. Send at most 2 MB."
 
 
+class LengthRequired(APIException):
+    """A body in chunks: Django reads none of it."""
+
+    status_code = 411
+    default_detail = "Send the body in one piece, with a Content-Length."
+
+
 class JsonBody(BaseParser):
     """Raises ``ParseError`` or :class:`BodyTooLarge`, with a sentence that says what to do."""
 

@@ -33,40 +33,49 @@ _RECEIVERS: dict[type[CallbackFact], Callable[[Gateway, Any], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """How many facts found what they are about, and how many did not."""
+    """Which facts, in the order in which they were given, found what they are about."""
 
-    matched: int
-    unmatched: int
+    found: Sequence[bool]
+
+    @property
+    def matched(self) -> int:
+        return sum(self.found)
+
+    @property
+    def unmatched(self) -> int:
+        return len(self.found) - self.matched
 
 
 def take(gateway: Gateway, facts: Sequence[CallbackFact]) -> Taken:
     """Take in what one gateway told. Safe to repeat; reports are settled as one set, in one
-    transaction,
-    and everything else in a transaction each."""
-    reports = [fact for fact in facts if isinstance(fact, StatusReport)]
-    matched = _settle(gateway, reports)
-    for fact in facts:
-        if not isinstance(fact, StatusReport):
-            matched += _RECEIVERS[type(fact)](gateway, fact)
-    return Taken(matched, len(facts) - matched)
+    transaction, and everything else in a transaction each."""
+    attempts = _attempts(gateway, [fact for fact in facts if isinstance(fact, StatusReport)])
+    settle.apply(
+        [
+            _report(attempts[_name(fact)], fact)
+            for fact in facts
+            if isinstance(fact, StatusReport) and _name(fact) in attempts
+        ]
+    )
+    return Taken(
+        [
+            _name(fact) in attempts
+            if isinstance(fact, StatusReport)
+            else _RECEIVERS[type(fact)](gateway, fact)
+            for fact in facts
+        ]
+    )
 
 
-def _settle(gateway: Gateway, reports: Sequence[StatusReport]) -> int:
-    attempts = _attempts(gateway, reports)
-    found = [
-        Report(
-            attempt_id,
-            AttemptState(report.status.value),
-            at=report.at,
-            gateway_message_id=report.gateway_message_id,
-            error_code=report.error_code,
-            detail=report.detail,
-        )
-        for report in reports
-        if (attempt_id := attempts.get(_name(report))) is not None
-    ]
-    settle.apply(found)
-    return len(found)
+def _report(attempt_id: int, fact: StatusReport) -> Report:
+    return Report(
+        attempt_id,
+        AttemptState(fact.status.value),
+        at=fact.at,
+        gateway_message_id=fact.gateway_message_id,
+        error_code=fact.error_code,
+        detail=fact.detail,
+    )
 
 
 def _name(report: StatusReport) -> tuple[int | None, str]:

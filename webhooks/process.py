@@ -7,6 +7,8 @@ import logging
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import compress, islice
+from operator import not_
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
@@ -108,32 +110,25 @@ def _read(gateway: Gateway, receipt: Receipt) -> Read | None:
 
 
 def _take(gateway: Gateway, read: Sequence[Read]) -> None:
-    """Hand the facts over in one go; where some fail or match nothing, find out by halves which
-    ones, so that they hold up nobody else."""
-    outcome, error = _try(gateway, read)
-    if outcome == Receipt.Outcome.PROCESSED:
-        _close([reading.receipt for reading in read], outcome)
-    elif len(read) > 1:
-        middle = len(read) // 2
-        _take(gateway, read[:middle])
-        _take(gateway, read[middle:])
-    else:
-        _postpone(read[0].receipt, outcome, error=error)
-
-
-def _try(gateway: Gateway, read: Sequence[Read]) -> tuple[Receipt.Outcome, str]:
-    """What becomes of these receipts; of several that don't all succeed together, nothing stays."""
-    facts = [fact for reading in read for fact in reading.facts]
+    """Hand the facts over in one go; where that fails, find out by halves which receipt it is, so
+    that it holds up nobody else."""
     try:
         with transaction.atomic():
-            unmatched = intake.take(gateway, facts).unmatched if facts else 0
-            if unmatched and len(read) > 1:
-                transaction.set_rollback(True)
+            taken = intake.take(gateway, [fact for reading in read for fact in reading.facts])
     except Exception as error:  # one receipt's fault must not stop the others
-        if len(read) == 1:
-            logger.exception("a receipt failed", extra={"receipt": read[0].receipt.pk})
-        return Receipt.Outcome.FAILED, type(error).__name__
-    return (Receipt.Outcome.UNMATCHED if unmatched else Receipt.Outcome.PROCESSED), ""
+        if len(read) > 1:
+            middle = len(read) // 2
+            _take(gateway, read[:middle])
+            _take(gateway, read[middle:])
+            return
+        logger.exception("a receipt failed", extra={"receipt": read[0].receipt.pk})
+        _postpone([read[0].receipt], Receipt.Outcome.FAILED, error=type(error).__name__)
+        return
+    found = iter(taken.found)
+    matched = [all(list(islice(found, len(reading.facts)))) for reading in read]
+    receipts = [reading.receipt for reading in read]
+    _close(list(compress(receipts, matched)), Receipt.Outcome.PROCESSED)
+    _postpone(list(compress(receipts, map(not_, matched))), Receipt.Outcome.UNMATCHED)
 
 
 def _close(receipts: Sequence[Receipt], outcome: Receipt.Outcome, *, error: str = "") -> None:
@@ -142,16 +137,21 @@ def _close(receipts: Sequence[Receipt], outcome: Receipt.Outcome, *, error: str 
     )
 
 
-def _postpone(receipt: Receipt, outcome: Receipt.Outcome, *, error: str) -> None:
-    """Try it again later, or close it with ``outcome`` when it has been tried for long enough."""
+def _postpone(receipts: Sequence[Receipt], outcome: Receipt.Outcome, *, error: str = "") -> None:
+    """Try them again later; those that have been tried for long enough end with ``outcome``."""
     now = timezone.now()
-    if now - receipt.received_at > PATIENCE:
-        _close([receipt], outcome, error=error)
-        return
-    pause = min(timedelta(seconds=2**receipt.tries), LONGEST_PAUSE)
-    Receipt.objects.filter(pk=receipt.pk).update(
-        tries=F("tries") + 1, next_try_at=now + pause, error=error[:200]
-    )
+    again: dict[int, list[Receipt]] = {}
+    over: list[Receipt] = []
+    for receipt in receipts:
+        is_over = now - receipt.received_at > PATIENCE
+        (over if is_over else again.setdefault(receipt.tries, [])).append(receipt)
+    for tries, tried in again.items():
+        pause = min(timedelta(seconds=2**tries), LONGEST_PAUSE)
+        Receipt.objects.filter(pk__in=[receipt.pk for receipt in tried]).update(
+            tries=tries + 1, next_try_at=now + pause, error=error[:200]
+        )
+    if over:
+        _close(over, outcome, error=error)
 
 
 def _note_life(gateway: Gateway, facts: Iterable[CallbackFact]) -> None:

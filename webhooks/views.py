@@ -17,6 +17,8 @@ from webhooks.receive import NotTheirs, TooLarge, Unreadable, receive
 @require_POST
 def callback(request: HttpRequest, token: str, path: str) -> HttpResponse:
     """200 once it is kept, and for one that was kept before; 401 when it is not the carrier's."""
+    if "Transfer-Encoding" in request.headers:
+        return HttpResponse(status=411)  # a body in chunks: Django reads none of it
     gateway = get_object_or_404(Gateway, callback_token=token)
     try:
         if receive(gateway, request, path):

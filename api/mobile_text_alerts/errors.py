@@ -24,7 +24,7 @@ class Kind(NamedTuple):
     name: str
 
 
-#: By HTTP status; those for 404, 405, 409, 413 and 415 are ours, since theirs are not published.
+#: By HTTP status; those for 404 to 415 are ours, since theirs are not published.
 KINDS: dict[int, Kind] = {
     400: Kind("bad_request_error", "MTABadRequestError"),
     401: Kind("unauthorized_error", "MTAUnauthorizedError"),
@@ -32,6 +32,7 @@ KINDS: dict[int, Kind] = {
     404: Kind("not_found_error", "MTANotFoundError"),
     405: Kind("method_not_allowed_error", "MTAMethodNotAllowedError"),
     409: Kind("conflict_error", "MTAConflictError"),
+    411: Kind("length_required_error", "MTALengthRequiredError"),
     413: Kind("payload_too_large_error", "MTAPayloadTooLargeError"),
     415: Kind("unsupported_media_type_error", "MTAUnsupportedMediaTypeError"),
     500: Kind("internal_server_error", "MTAInternalServerError"),

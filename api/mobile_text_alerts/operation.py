@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.authentication import BearerToken, HasScope
-from api.json_body import JsonBody
+from api.json_body import JsonBody, LengthRequired
 from api.mobile_text_alerts.errors import explain
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
@@ -40,7 +40,7 @@ class Operation(APIView):
     parser_classes = [JsonBody]
     renderer_classes = [JSONRenderer]
     content_negotiation_class = AlwaysJson
-    metadata_class = None  # OPTIONS is no call of theirs
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     request_id: str
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
@@ -51,6 +51,8 @@ class Operation(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if "Transfer-Encoding" in request.headers:
+            raise LengthRequired
         if request.headers.get("X-Request-Id", self.request_id) != self.request_id:
             raise ParseError("X-Request-Id: Use 1 to 200 letters, digits, - and _.")
 

@@ -194,6 +194,10 @@ def test_an_empty_body_is_refused(post: Call, longcode: Longcode) -> None:
     refused(post(b""))
 
 
+def test_a_body_in_chunks_is_not_taken_for_an_empty_one(post: Call, longcode: Longcode) -> None:
+    refused(post(GOOD, **{"Transfer-Encoding": "chunked"}), 411)
+
+
 def test_five_megabytes_are_too_much(post: Call, longcode: Longcode) -> None:
     error = refused(post({**GOOD, "message": "x" * 5_000_000}), 413)
 

@@ -132,6 +132,14 @@ def test_a_callback_is_posted(client: Client, gateway: Gateway) -> None:
     assert client.get(f"/hooks/{gateway.callback_token}/events").status_code == 405
 
 
+def test_a_body_in_chunks_is_not_taken_for_an_empty_one(client: Client, gateway: Gateway) -> None:
+    answer = client.post(
+        f"/hooks/{gateway.callback_token}/", headers={"Transfer-Encoding": "chunked"}
+    )
+
+    assert answer.status_code == 411
+
+
 def test_a_body_that_is_too_large_is_refused(
     carrier: Carrier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,12 +18,14 @@ from messaging.states import AttemptState
 from senders import lanes
 from senders.gateways.contract import (
     CallbackFact,
+    CallbackRequest,
     DeliveryStatus,
     InboundMessage,
     Line,
     Route,
     StatusReport,
 )
+from senders.gateways.simulator.adapter import Simulator
 from senders.models import Gateway, Longcode, SenderIdentity
 from subscribers.models import OptIn, Subscriber
 from tests.webhooks.conftest import Carrier
@@ -206,9 +208,7 @@ def test_characters_that_cannot_be_kept_cost_no_message(
 # What fits nothing, and what fails.
 
 
-def taking(
-    taken: list[CallbackFact], *, unmatched: str = "", poison: str = "", real: Take | None = None
-) -> Take:
+def taking(taken: list[CallbackFact], *, unmatched: str = "", poison: str = "") -> Take:
     """An ``intake.take`` that knows no message called ``unmatched`` and chokes on ``poison``."""
 
     def take(gateway: Gateway, facts: Sequence[CallbackFact]) -> intake.Taken:
@@ -216,8 +216,7 @@ def taking(
         if poison and poison in names:
             raise RuntimeError("of +14155550101")
         taken.extend(facts)
-        lost = names.count(unmatched) if unmatched else 0
-        return intake.Taken(len(facts) - lost, lost)
+        return intake.Taken([not unmatched or name != unmatched for name in names])
 
     return take
 
@@ -272,6 +271,23 @@ def test_one_unknown_message_among_many_is_found_and_the_others_are_processed(
     assert [n for n, outcome in enumerate(outcomes()) if outcome == "waiting"] == [13]
 
 
+def test_a_receipt_of_which_any_part_is_unknown_is_tried_again(
+    carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(_adapter: object, request: CallbackRequest) -> list[CallbackFact]:
+        names = request.body.decode().split()
+        return [StatusReport(DeliveryStatus.SENT, None, gateway_message_id=name) for name in names]
+
+    monkeypatch.setattr(Simulator, "parse", parse)
+    monkeypatch.setattr(intake, "take", taking([], unmatched="x"))
+    for body in (b"a b", b"c x d", b"", b"x", b"e"):
+        carrier.call(body)
+
+    process.process()
+
+    assert outcomes() == ["processed", "waiting", "processed", "waiting", "processed"]
+
+
 def test_one_receipt_that_fails_among_many_is_found_and_the_others_are_processed(
     carrier: Carrier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,7 +340,7 @@ def test_the_facts_of_many_receipts_are_taken_as_one_set(
 
     def count(gateway: Gateway, facts: Sequence[CallbackFact]) -> intake.Taken:
         sizes.append(len(facts))
-        return intake.Taken(len(facts), 0)
+        return intake.Taken([True] * len(facts))
 
     monkeypatch.setattr(intake, "take", count)
     for number in range(20):
@@ -359,7 +375,7 @@ def test_each_gateways_facts_go_by_themselves(
 
     def note(gateway: Gateway, facts: Sequence[CallbackFact]) -> intake.Taken:
         gateways.append(gateway)
-        return intake.Taken(len(facts), 0)
+        return intake.Taken([True] * len(facts))
 
     monkeypatch.setattr(intake, "take", note)
     status(carrier, "delivered")
