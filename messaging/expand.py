@@ -44,7 +44,9 @@ def step(send_id: int) -> int | None:
     """Expand one chunk, in one transaction. Returns how many messages were made; ``None`` when
     there is
     nothing left to do, or the send may not go on."""
-    sends.move(send_id, "start", audience_at=timezone.now())
+    now = timezone.now()
+    if Send.objects.filter(pk=send_id, scheduled_at__lte=now).exists():
+        sends.move(send_id, "start", audience_at=now)
     with transaction.atomic():
         send = Send.objects.select_for_update(no_key=True).filter(pk=send_id).first()
         if send is None or send.state != SendState.EXPANDING:

@@ -87,6 +87,8 @@ class Carrier:
                     "contact": message["to"],
                     "body": message["body"],
                     "status": "delivered",
+                    "at": "2026-01-02T03:04:05+00:00",
+                    "error": "",
                 }
                 return HttpReply(200, {}, json.dumps(found).encode())
         return HttpReply(404, {}, b'{"error": {"code": "unknown_message"}}')
