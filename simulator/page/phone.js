@@ -30,9 +30,11 @@ function icon(kind) {
   return svg;
 }
 
-function avatar(name) {
-  const words = name.replace(/[^\p{L}\p{N} ]/gu, " ").trim().split(/\s+/).filter((word) => /^\p{L}/u.test(word));
-  return (words.length > 1 ? words[0][0] + words[words.length - 1][0] : (words[0] || "#")[0]).toUpperCase();
+function fillAvatar(node, name) {
+  const words = name.split(/[^\p{L}]+/u).filter(Boolean);
+  const initials = words.length > 1 ? words[0][0] + words[words.length - 1][0] : (words[0] || "").slice(0, 1);
+  node.replaceChildren(initials ? initials.toUpperCase() : icon("person"));
+  return node;
 }
 
 function pretty(number) {
@@ -159,7 +161,7 @@ function chip(route, text) {
 function rowOf(title, preview, last, mark) {
   const row = el("button", "row");
   row.type = "button";
-  row.append(el("span", "avatar", avatar(title)), el("span", "name", title));
+  row.append(fillAvatar(el("span", "avatar"), title), el("span", "name", title));
   row.append(el("span", "when", last ? short(last.at) : ""), el("span", "preview", preview));
   if (mark) row.append(mark);
   return row;
@@ -251,7 +253,7 @@ function showThread(thread) {
   const title = thread.label || pretty(thread.address);
   const elsewhere = state.person.threads.reduce((sum, other) => sum + (other === thread ? 0 : other.unread), 0);
   $("unread-elsewhere").textContent = elsewhere || "";
-  $("line-avatar").textContent = avatar(title);
+  fillAvatar($("line-avatar"), title);
   $("line-name").textContent = title;
   $("line-address").textContent = `${ROUTE_NAMES[thread.route]}${thread.label ? ` · ${pretty(thread.address)}` : ""}`;
   $("conversation").classList.toggle("imessage-line", thread.route === "imessage");
