@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.templatetags.static import static
+from django.urls import NoReverseMatch, reverse, reverse_lazy
 
 
 class Item(NamedTuple):
@@ -111,7 +112,7 @@ NAVIGATION: tuple[tuple[str, tuple[Item, ...]], ...] = (
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The navigation of this person, as Unfold reads it."""
-    groups = []
+    groups: list[dict[str, Any]] = []
     for title, items in NAVIGATION:
         open_items = [
             {"title": item.title, "icon": item.icon, "link": item.link}
@@ -119,31 +120,46 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             if item.link and request.user.has_perm(item.permission)
         ]
         if open_items:
-            groups.append({"title": title, "separator": bool(title), "items": open_items})
+            groups.append({"title": title, "separator": bool(groups), "items": open_items})
     return groups
 
 
-# iMessage's blue around 500; 600 and darker carry white text and are read on white.
+# The console's blue (static/console/base.css): 600 carries white text and is read on white; 500 is
+# read on dark grounds.
 _BLUE = {
     "50": "#eff7ff",
-    "100": "#dbecff",
-    "200": "#b9dbff",
-    "300": "#86c2ff",
-    "400": "#4aa3ff",
-    "500": "#0a84ff",
-    "600": "#0068d6",
-    "700": "#0054ad",
-    "800": "#03468c",
-    "900": "#093b73",
-    "950": "#07264b",
+    "100": "#e1efff",
+    "200": "#bfdeff",
+    "300": "#94c8ff",
+    "400": "#6cb3ff",
+    "500": "#4aa0ff",
+    "600": "#0069dc",
+    "700": "#0058bb",
+    "800": "#06478f",
+    "900": "#0b3b73",
+    "950": "#11253e",
 }
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Tapback",
     "SITE_HEADER": "Tapback",
     "SITE_SUBHEADER": "Senders and records",
-    "SITE_SYMBOL": "chat_bubble",
-    "SITE_URL": "/",
+    "SITE_ICON": lambda _request: static("console/logo.svg"),
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda _request: static("console/logo.svg"),
+        }
+    ],
+    "SITE_URL": None,
+    "DASHBOARD_CALLBACK": "senders.front_page.front_page",
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Open the console", "link": "/"},
+            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
+        ]
+    },
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "8px",
     "COLORS": {"primary": _BLUE},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -16,6 +17,8 @@ from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
@@ -23,6 +26,7 @@ from unfold.decorators import action, display
 from senders.condition import condition_of
 from senders.forms import (
     STATUS_MEANS,
+    STATUS_TONES,
     GatewayForm,
     IdentityForm,
     LongcodeForm,
@@ -37,15 +41,6 @@ from senders.identities import NotValid, change_status
 from senders.models import Gateway, IdentityStatusChange, Lane, Longcode, SenderIdentity
 from senders.record_admin import HistoryAdmin, RecordAdmin, RecordInline
 from senders.trial import try_out
-
-Status = SenderIdentity.Status
-
-TONES = {
-    Status.ACTIVE.label: "success",
-    Status.DISABLED.label: "warning",
-    Status.BLOCKED.label: "danger",
-    Status.BANNED.label: "danger",
-}
 
 
 @admin.register(Gateway)
@@ -169,9 +164,8 @@ class GatewayAdmin(HistoryAdmin):
         return condition_of(gateway).word
 
     @display(description="Condition")
-    def condition_sentence(self, gateway: Gateway) -> str:
-        condition = condition_of(gateway)
-        return f"{condition.word}. {condition.sentence}"
+    def condition_sentence(self, gateway: Gateway) -> SafeString:
+        return _badge_and_sentence(*condition_of(gateway))
 
     @display(description="Callback address")
     def callback_address(self, gateway: Gateway) -> SafeString:
@@ -240,8 +234,7 @@ class StatusHistory(RecordInline):
 class SenderIdentityAdmin(HistoryAdmin):
     form = IdentityForm
     list_display = (
-        "name",
-        "handle",
+        "name_and_handle",
         "status_badge",
         "longcode",
         "gateway",
@@ -262,7 +255,7 @@ class SenderIdentityAdmin(HistoryAdmin):
     actions_detail = ("set_status",)
 
     def get_fieldsets(self, request: HttpRequest, obj: SenderIdentity | None = None) -> Any:
-        identity = ["name", ("handle", "gateway"), "longcode"]
+        identity = ["name", "handle", "gateway", "longcode"]
         opt_in = (
             "Opt-in",
             {"fields": ["opt_in_message", "welcome_text"]},
@@ -272,9 +265,17 @@ class SenderIdentityAdmin(HistoryAdmin):
             return ((None, {"fields": identity}), opt_in, limits)
         health = (
             "Health",
-            {"fields": ["gateway_condition", ("last_inbound", "last_delivery")]},
+            {
+                "fields": ["gateway_condition", ("last_inbound", "last_delivery")],
+                "description": "Of the gateway that this identity speaks through.",
+            },
         )
-        return ((None, {"fields": ["status_sentence", *identity]}), opt_in, limits, health)
+        return (
+            (None, {"fields": ["status_sentence", *identity, "sender_id"]}),
+            opt_in,
+            limits,
+            health,
+        )
 
     def get_inlines(self, request: HttpRequest, obj: SenderIdentity | None) -> Any:
         return self.inlines if obj else ()
@@ -299,7 +300,7 @@ class SenderIdentityAdmin(HistoryAdmin):
             "opts": self.opts,
             "original": identity,
             "identity": identity,
-            "tone": TONES[identity.get_status_display()],
+            "tone": STATUS_TONES[identity.get_status_display()],
             "form": form,
         }
         return TemplateResponse(request, "admin/senders/senderidentity/change_status.html", context)
@@ -326,32 +327,34 @@ class SenderIdentityAdmin(HistoryAdmin):
             )
         return HttpResponseRedirect(_address(identity))
 
-    @display(description="Status", label=TONES, ordering="status")
+    @display(description="Name", header=True, ordering="name")
+    def name_and_handle(self, identity: SenderIdentity) -> tuple[str, str]:
+        return identity.name, identity.handle
+
+    @display(description="Status", label=STATUS_TONES, ordering="status")
     def status_badge(self, identity: SenderIdentity) -> str:
         return identity.get_status_display()
 
     @display(description="Status")
-    def status_sentence(self, identity: SenderIdentity) -> str:
-        return f"{identity.get_status_display()}. {STATUS_MEANS[identity.status]}"
+    def status_sentence(self, identity: SenderIdentity) -> SafeString:
+        word = identity.get_status_display()
+        return _badge_and_sentence(word, STATUS_TONES[word], STATUS_MEANS[identity.status])
 
     @display(description="Public id")
     def sender_id(self, identity: SenderIdentity) -> int:
         return identity.public_id
 
-    @display(description="Gateway")
+    @display(description="Condition")
     def gateway_condition(self, identity: SenderIdentity) -> SafeString:
-        condition = condition_of(identity.gateway)
-        return format_html(
-            "{}: {}. {}", _link(identity.gateway), condition.word, condition.sentence
-        )
+        return _badge_and_sentence(*condition_of(identity.gateway))
 
-    @display(description="Gateway's last inbound", ordering="gateway__last_inbound_at")
-    def last_inbound(self, identity: SenderIdentity) -> Any:
-        return identity.gateway.last_inbound_at
+    @display(description="Last inbound", ordering="gateway__last_inbound_at")
+    def last_inbound(self, identity: SenderIdentity) -> str:
+        return _moment(identity.gateway.last_inbound_at)
 
-    @display(description="Gateway's last delivery", ordering="gateway__last_delivery_at")
-    def last_delivery(self, identity: SenderIdentity) -> Any:
-        return identity.gateway.last_delivery_at
+    @display(description="Last delivery", ordering="gateway__last_delivery_at")
+    def last_delivery(self, identity: SenderIdentity) -> str:
+        return _moment(identity.gateway.last_delivery_at)
 
 
 @admin.register(IdentityStatusChange)
@@ -362,11 +365,11 @@ class IdentityStatusChangeAdmin(RecordAdmin):
     list_filter = ("identity", "new", "source")
     search_fields = ("identity__name", "reason")
 
-    @display(description="From", label=TONES)
+    @display(description="From", label=STATUS_TONES)
     def old_status(self, change: IdentityStatusChange) -> str:
         return change.get_old_display()
 
-    @display(description="To", label=TONES)
+    @display(description="To", label=STATUS_TONES)
     def new_status(self, change: IdentityStatusChange) -> str:
         return change.get_new_display()
 
@@ -394,6 +397,15 @@ class LaneAdmin(RecordAdmin):
 
 def _address(row: Gateway | SenderIdentity) -> str:
     return reverse(f"admin:senders_{row._meta.model_name}_change", args=[row.pk])
+
+
+def _moment(at: datetime | None) -> str:
+    return date_format(timezone.localtime(at), "DATETIME_FORMAT") if at else "Never"
+
+
+def _badge_and_sentence(word: str, tone: str, sentence: str) -> SafeString:
+    badge = render_to_string("unfold/helpers/label.html", {"text": word, "type": tone})
+    return format_html('<span class="mr-2">{}</span> {}', badge, sentence)
 
 
 def _link(row: Gateway | SenderIdentity) -> SafeString:

@@ -55,6 +55,7 @@ class GatewayForm(forms.ModelForm):  # type: ignore[type-arg]  # no generics at 
     class Meta:
         model = Gateway
         fields = ("name", "is_paused")  # the admin's fieldsets choose
+        labels: ClassVar = {"base_url": "Address at the carrier", "is_paused": "Paused"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -183,6 +184,8 @@ class IdentityForm(forms.ModelForm):  # type: ignore[type-arg]  # no generics at
     class Meta:
         model = SenderIdentity
         fields = "__all__"  # noqa: DJ007  the admin's fieldsets choose
+        labels: ClassVar = {"opt_in_message": "Opt-in words"}
+        widgets: ClassVar = {"welcome_text": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -213,6 +216,14 @@ STATUS_MEANS: dict[str, str] = {
     Status.DISABLED: "Switched off by you. Its people get SMS from the attached longcode.",
     Status.BLOCKED: "The carrier has blocked it for now. Its people get SMS.",
     Status.BANNED: "The carrier has banned it for good. Its people get SMS.",
+}
+
+#: By label, as badges show it.
+STATUS_TONES: dict[str, str] = {
+    Status.ACTIVE.label: "success",
+    Status.DISABLED.label: "warning",
+    Status.BLOCKED.label: "danger",
+    Status.BANNED.label: "danger",
 }
 
 

@@ -30,6 +30,17 @@ class KeptAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = {"show_save_and_add_another": False, **(extra_context or {})}
+        page: HttpResponse = super().changeform_view(request, object_id, form_url, context)
+        return page
+
     def save_model(
         self, request: HttpRequest, obj: Model, form: ModelForm[Any], change: bool
     ) -> None:
@@ -104,6 +115,7 @@ class RecordInline(TabularInline):
 
     extra = 0
     can_delete = False
+    hide_title = True
     show_change_link = False
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

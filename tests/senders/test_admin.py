@@ -478,3 +478,43 @@ def test_nobody_deletes_a_sender(
 
 def test_marketing_has_no_way_into_the_admin(db: None) -> None:
     assert signed_in(roles.MARKETING).get(GATEWAYS).status_code in (302, 403)
+
+
+# The first page.
+
+
+def test_the_first_page_lists_lines_in_trouble_first(
+    admin: Client, identity: SenderIdentity
+) -> None:
+    other = Longcode.objects.create(number="+13035550101", gateway=identity.gateway)
+    SenderIdentity.objects.create(
+        name="Zeta", handle="zeta@example.com", longcode=other, gateway=identity.gateway
+    )
+    SenderIdentity.objects.filter(name="Zeta").update(status="banned")
+
+    page = admin.get("/admin/")
+
+    assert [row.subject.name for row in page.context["identities"]] == ["Zeta", "Denver team"]
+    assert "Banned" in text_of(page)
+
+
+def test_the_first_page_of_an_empty_system_says_what_to_do_first(admin: Client) -> None:
+    assert "Nobody can speak yet." in text_of(admin.get("/admin/"))
+
+
+def test_the_first_page_takes_the_same_queries_for_many_lines(
+    admin: Client, identity: SenderIdentity, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(20):
+        longcode = Longcode.objects.create(
+            number=f"+130355501{number + 10}", gateway=identity.gateway
+        )
+        SenderIdentity.objects.create(
+            name=f"Line {number}",
+            handle=f"{number}@example.com",
+            longcode=longcode,
+            gateway=identity.gateway,
+        )
+
+    with django_assert_max_num_queries(10):
+        admin.get("/admin/")
