@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from django.db.backends.postgresql.operations import DatabaseOperations
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from config import embedded
@@ -38,6 +39,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     server = config.stash.get(_SERVER, None)
     if server is not None:
         server.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _emptying_tables_passes_the_ledger() -> Iterator[None]:
+    """Tests that commit are followed by emptying all tables, which the consent ledger refuses."""
+    empty = DatabaseOperations.execute_sql_flush
+
+    def empty_past_triggers(operations: DatabaseOperations, statements: list[str]) -> None:
+        empty(operations, ["set local session_replication_role = replica", *statements])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseOperations, "execute_sql_flush", empty_past_triggers)
+        yield
 
 
 @pytest.fixture(scope="session")
