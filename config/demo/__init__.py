@@ -1,0 +1,1 @@
+"""Invented people and senders, so that a newcomer has somebody to write to."""
