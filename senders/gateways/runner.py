@@ -51,6 +51,9 @@ CONNECT_SECONDS = 10.0
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 USER_AGENT = "Tapback"
 
+#: Between two looks while curl has no socket to wait on, as when it looks up a name.
+_PAUSE_SECONDS = 0.005
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -92,8 +95,8 @@ class Job:
         else:
             call = self.steps.send(answer)
         for name, value in call.headers.items():
-            if "\n" in value or "\r" in value:
-                raise ValueError(f"line break in the header {name}")
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError(f"a header that can't be sent: {name}")
         return call
 
     def _adapter_fault(self, fault: Exception) -> GatewayError:
@@ -356,8 +359,8 @@ class Runner:
             until_timer = self._multi.timeout()
             if until_timer >= 0:
                 remaining = min(remaining, until_timer / 1000)
-            if remaining > 0:
-                self._multi.select(remaining)
+            if remaining > 0 and self._multi.select(remaining) == -1:
+                time.sleep(min(remaining, _PAUSE_SECONDS))  # nothing to wait on yet
 
     def close(self) -> None:
         """Drop every call and connection. Calls under way end without a word."""

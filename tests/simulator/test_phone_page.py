@@ -44,9 +44,11 @@ class Phone:
 
 @pytest.fixture
 def phone(page: Page, running: Running) -> Iterator[Phone]:
+    expect.set_options(timeout=20_000)
     phone = Phone(page, running)
     yield phone
     assert phone.complaints == []
+    expect.set_options(timeout=5_000)
 
 
 def test_imessages_are_blue_and_texts_are_green(phone: Phone) -> None:
