@@ -99,11 +99,7 @@ def test_the_database_refuses_change_and_removal(ledger, sql):
 
 def test_the_database_refuses_to_empty_the_ledger(ledger):
     with connection.cursor() as cursor:
-        # Tests that can't roll back empty the tables, so the test database has it disabled.
         cursor.execute("set constraints all immediate")
-        cursor.execute(
-            "alter table subscribers_consentevent enable trigger consent_refuse_truncate"
-        )
         with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
             cursor.execute("truncate subscribers_consentevent cascade")
 
