@@ -41,6 +41,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Nothing is dropped at the end: the whole server is thrown away."""
+    return True
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _emptying_tables_passes_the_ledger() -> Iterator[None]:
     """Tests that commit are followed by emptying all tables, which the consent ledger refuses."""
