@@ -115,7 +115,13 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     groups: list[dict[str, Any]] = []
     for title, items in NAVIGATION:
         open_items = [
-            {"title": item.title, "icon": item.icon, "link": item.link}
+            {
+                "title": item.title,
+                "icon": item.icon,
+                "link": item.link,
+                # A page of the console is never the one that is open here.
+                "active": item.link.startswith("/admin/") and request.path.startswith(item.link),
+            }
             for item in items
             if item.link and request.user.has_perm(item.permission)
         ]

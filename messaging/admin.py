@@ -17,8 +17,11 @@ from messaging.models import (
     Send,
     Template,
 )
+from messaging.routing import SENTENCES
+from senders.gateways.contract import Route
 from senders.record_admin import HistoryAdmin, RecordAdmin, RecordInline
 
+ROUTE_WORDS = {Route.IMESSAGE.value: "iMessage", Route.SMS.value: "SMS"}
 #: Blue is iMessage, green is SMS.
 ROUTES = {"iMessage": "info", "SMS": "success"}
 STATES = {
@@ -37,16 +40,12 @@ STATES = {
 }
 
 
-def route_of(row: Message | Attempt | Batch | Event) -> str:
-    return {"imessage": "iMessage", "sms": "SMS"}.get(row.route, "")
-
-
 class TravelAdmin(RecordAdmin):
     """Records that have a route and a state: both as badges, everywhere in the same colours."""
 
     @display(description="Route", label=ROUTES)
     def way(self, row: Message | Attempt | Batch | Event) -> str:
-        return route_of(row)
+        return ROUTE_WORDS.get(row.route, "")
 
     @display(description="State", label=STATES)
     def condition(self, row: Message | Attempt | Batch | Send) -> str:
@@ -88,7 +87,23 @@ class MessageAdmin(TravelAdmin):
     search_fields = ("pk",)
     public_kind = "message"
     phone_path = "subscriber__phone"
+    fieldsets = (
+        (None, {"fields": ["direction", "send", "subscriber", "identity", "longcode"]}),
+        ("Way", {"fields": [("first_way", "way"), "why", ("condition", "error_code"), "leg"]}),
+        ("Text", {"fields": ["body", "segments", "media_urls"]}),
+        ("Carrier", {"fields": ["gateway", "gateway_message_id"]}),
+        ("Moments", {"fields": [("created_at", "state_at")]}),
+    )
+    readonly_fields = ("first_way", "way", "why", "condition")
     inlines = (Attempts,)
+
+    @display(description="First route")
+    def first_way(self, message: Message) -> str:
+        return ROUTE_WORDS.get(message.first_route, "")
+
+    @display(description="Reason")
+    def why(self, message: Message) -> str:
+        return f"{SENTENCES.get(message.reason, '')} ({message.reason})" if message.reason else ""
 
 
 @admin.register(Attempt)

@@ -294,6 +294,9 @@ class Batch(models.Model):
             models.Index(fields=["lease_until"], name="batch_leased", condition=Q(state="leased")),
         ]
 
+    def __str__(self) -> str:
+        return f"Batch {self.pk}"
+
 
 class Attempt(models.Model):
     """One leg tried: the message on one route through one gateway. Its public id is the reference
@@ -347,6 +350,9 @@ class Attempt(models.Model):
             # Open unknowns: looked up, listed in the audit.
             models.Index(fields=["id"], name="attempt_unknown", condition=Q(state="unknown")),
         ]
+
+    def __str__(self) -> str:
+        return f"Attempt {self.public_id}"
 
     @property
     def public_id(self) -> int:
@@ -402,6 +408,9 @@ class Event(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"Event {self.pk}"
+
 
 class Conversation(models.Model):
     """What one person and one longcode (with its identity) say to each other. Made when the person
@@ -442,6 +451,9 @@ class Conversation(models.Model):
                 condition=Q(unread__gt=0),
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"Conversation {self.public_id}"
 
     @property
     def public_id(self) -> int:

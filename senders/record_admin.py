@@ -96,6 +96,16 @@ class RecordAdmin(KeptAdmin):
         number = ", or a number with + and country code" if self.phone_path else ""
         return f"A public id{number}" if self.public_kind else ""
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = {"show_history": False, **(extra_context or {})}  # a fact has none
+        return super().changeform_view(request, object_id, form_url, context)
+
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 

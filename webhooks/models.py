@@ -44,3 +44,6 @@ class Receipt(models.Model):
                 condition=Q(outcome="waiting"),
             )
         ]
+
+    def __str__(self) -> str:
+        return f"Receipt {self.pk}"
