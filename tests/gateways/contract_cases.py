@@ -72,8 +72,10 @@ class AdapterCases:
     #: A signed callback of an event that we have no use for.
     unknown_event: ClassVar[bytes]
 
-    def signed(self, body: bytes, *, age_seconds: float = 0) -> CallbackRequest:
-        """A callback as the carrier signs it, as old as asked."""
+    def signed(
+        self, body: bytes, *, age_seconds: float = 0, secret: str | None = None
+    ) -> CallbackRequest:
+        """A callback as the carrier signs it, as old as asked; with another secret where given."""
         raise NotImplementedError
 
     @property
@@ -213,7 +215,11 @@ class AdapterCases:
 
     def test_a_callback_is_not_taken_where_no_secret_is_set(self) -> None:
         bare = self.adapter_class(GatewayConfig(self.config.base_url, {}))
+        assert not bare.verify(self.signed(self.unknown_event, secret=""))
         assert not bare.verify(self.signed(self.unknown_event))
+
+    def test_a_callback_signed_with_another_secret_is_not_taken(self) -> None:
+        assert not self.adapter.verify(self.signed(self.unknown_event, secret="guessed"))
 
     def test_an_old_callback_is_not_taken_again(self) -> None:
         assert not self.adapter.verify(self.signed(self.unknown_event, age_seconds=24 * 3600))

@@ -129,6 +129,13 @@ def test_what_a_person_writes_and_taps_is_told(world: World) -> None:
     assert typing["typing"] is True
 
 
+def test_a_message_ends_the_typing_that_it_was_typed_with(world: World) -> None:
+    world.carrier.show_typing(DENVER, CAPABLE, is_typing=True)
+    assert world.carrier.threads[CAPABLE][DENVER].typing_until > 0
+    world.send()
+    assert world.carrier.threads[CAPABLE][DENVER].typing_until == 0
+
+
 def test_a_tapback_replaces_the_one_before_and_can_be_taken_away(world: World) -> None:
     message = world.send()
     world.carrier.person_taps(message, "love", is_removed=False)

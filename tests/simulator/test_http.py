@@ -379,11 +379,11 @@ def test_unknown_pages_are_not_found(running: Running) -> None:
 
 
 def raw(running: Running, *pieces: bytes) -> bytes:
+    """What comes back until the simulator closes the connection."""
     host, _, port = running.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         for piece in pieces:
             connection.sendall(piece)
-        connection.shutdown(socket.SHUT_WR)
         received = b""
         while chunk := connection.recv(65536):
             received += chunk

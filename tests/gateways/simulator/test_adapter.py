@@ -86,10 +86,13 @@ class TestSimulator(AdapterCases):
     }
     unknown_event = body("event_unknown")
 
-    def signed(self, body: bytes, *, age_seconds: float = 0) -> CallbackRequest:
+    def signed(
+        self, body: bytes, *, age_seconds: float = 0, secret: str | None = None
+    ) -> CallbackRequest:
         timestamp = str(int(time.time() - age_seconds))
         signed = timestamp.encode() + b"." + body
-        signature = hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
+        key = SECRET if secret is None else secret
+        signature = hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()
         headers = {"x-simulator-timestamp": timestamp, "x-simulator-signature": signature}
         url = "http://127.0.0.1:8000/hooks/token/"
         return CallbackRequest("POST", url, "", headers, {}, body)
@@ -172,9 +175,12 @@ class TestSimulator(AdapterCases):
         steps = self.adapter.fetch(reference="1")
         assert feed(steps, reply(404, "refused_unknown_message"))[1] is None
 
-    def test_a_404_that_is_not_the_carriers_own_proves_nothing(self) -> None:
+    @pytest.mark.parametrize(
+        "answer", [HttpReply(404, {}, b"<html>"), reply(500, "refused_unknown_message")]
+    )
+    def test_a_miss_that_is_not_the_carriers_own_proves_nothing(self, answer: HttpReply) -> None:
         with pytest.raises(OutcomeUnknown):
-            feed(self.adapter.fetch(reference="1"), HttpReply(404, {}, b"<html>"))
+            feed(self.adapter.fetch(reference="1"), answer)
 
     def test_the_history_is_newest_first(self) -> None:
         steps = self.adapter.history(DENVER, PERSON, limit=2)
