@@ -139,7 +139,10 @@ def friends() -> Iterator[Person]:
 
 def example_numbers() -> dict[str, str]:
     """One number of each case, to try things on."""
-    return {case: phone for _, _, phone, case in reversed(_FRIENDS)}
+    numbers: dict[str, str] = {}
+    for _, _, phone, case in _FRIENDS:
+        numbers.setdefault(case, phone)
+    return numbers
 
 
 def crowd(size: int) -> Iterator[Person]:
