@@ -107,6 +107,21 @@ TAPBACKS: dict[str, str] = {
     "question": "Questioned",
 }
 
+#: Characters that word processors like, and what says the same at half the price.
+PLAIN: dict[str, str] = {
+    "“": '"',
+    "”": '"',
+    "„": '"',
+    "‘": "'",
+    "’": "'",
+    "–": "-",
+    "—": "-",
+    "…": "...",
+    "\u00a0": "a space",
+    "•": "*",
+    "`": "'",
+}
+
 KINDS: dict[str, dict[str, Word]] = {
     "send": SEND_STATES,
     "message": MESSAGE_STATES,

@@ -139,6 +139,12 @@ def tapback_words(tapback: Tapback) -> str:
 
 
 @register.filter
+def plain(char: str) -> str:
+    """What says the same within GSM-7, where there is something."""
+    return words.PLAIN.get(char, "")
+
+
+@register.filter
 def rate(per_second: float) -> str:
     """Messages per second: whole above ten, with a decimal below."""
     return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.1f}"

@@ -62,7 +62,8 @@ def progress(request: SignedIn, public_id: int) -> HttpResponse:
     context = _context(_find(public_id))
     if request.GET.get("version") == context["version"]:
         return HttpResponse(status=204)
-    if context["reload"]:
+    if request.GET.get("live") and not context["is_live"]:
+        # It ended: what stands outside the moving part, such as the list of people, is shown anew.
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     return render(request, "console/parts/progress.html", context)
 
@@ -126,7 +127,6 @@ def _context(send: Send) -> dict[str, Any]:
         "version": hashlib.sha256(drawn.encode()).hexdigest()[:16],
         "is_live": send.state in RUNNING or send.state == SendState.SCHEDULED,
         "is_settling": send.state == SendState.DONE and _is_fresh(send),
-        "reload": False,
         "pace": _pace(send, summary),
         "groups": Group.objects.filter(pk__in=send.group_ids),
         "excluded": Group.objects.filter(pk__in=send.excluded_group_ids),

@@ -33,12 +33,26 @@
       setTimeout(() => form.querySelectorAll("button").forEach((button) => (button.disabled = true)));
     }
   });
+  // A link that opens something below it closes it again.
+  document.addEventListener(
+    "click",
+    (event) => {
+      const link = event.target.closest("[data-opens]");
+      if (!link) return;
+      const place = document.getElementById(link.dataset.opens);
+      const isOpen = place.childElementCount > 0;
+      link.setAttribute("aria-expanded", String(!isOpen));
+      if (!isOpen) return;
+      place.replaceChildren();
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    },
+    true,
+  );
+
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) location.reload();
   });
 
-  for (const control of document.querySelectorAll("[data-submit-on-change]")) {
-    control.addEventListener("change", () => control.form.requestSubmit());
-  }
   for (const only of document.querySelectorAll("[data-needs-script]")) only.hidden = false;
 })();
