@@ -53,7 +53,7 @@ class System:
             self._start_simulator()
             self._migrate_and_collect()
             self._make_demo()
-            self.supervisor.start(self._dispatch_worker(), self._receipts_worker(), self._web())
+            self.supervisor.start(*self._workers(), self._web())
             self._announce()
             self.supervisor.watch()
 
@@ -210,25 +210,24 @@ class System:
             marker=data,
         )
 
-    def _dispatch_worker(self) -> Service:
-        """Sends; apart from the other worker, so that a long send never delays a reply."""
-        return self._worker("dispatch", "--queues", "dispatch")
-
-    def _receipts_worker(self) -> Service:
-        """Takes in what carriers report, and beats the clock."""
+    def _workers(self) -> list[Service]:
+        """A worker per queue: neither sending nor planning a million delays an inbound STOP."""
+        senders = self.env.get("WORKER_CONCURRENCY") or "2"
         schedule = str(self.run_folder / "beat-schedule")
-        return self._worker(
-            "receipts", "--queues", "receipts,default", "--beat", "--schedule", schedule
-        )
+        return [
+            self._worker("dispatch", "--concurrency", senders),
+            self._worker("receipts", "--concurrency", "1"),
+            # The clock is one of a kind: it belongs to this worker and must not run twice.
+            self._worker("default", "--concurrency", "2", "--beat", "--schedule", schedule),
+        ]
 
-    def _worker(self, name: str, *options: str) -> Service:
-        node = f"{name}@{self._key}"
+    def _worker(self, queue: str, *options: str) -> Service:
+        node = f"{queue}@{self._key}"
         return self._python(
-            f"{name} worker",
+            f"{queue} worker",
             *("-m", "celery", "--app", "config", "worker", "--hostname", node),
-            *("--concurrency", self.env.get("WORKER_CONCURRENCY") or "2"),
-            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-            *options,
+            *("--queues", queue, "--without-gossip", "--without-mingle"),
+            *("--without-heartbeat", *options),
             is_ready=lambda: self._worker_answers(node),
             marker=node,
             grace_seconds=25,  # longer than a call to a carrier may take
@@ -277,7 +276,7 @@ class System:
         )
 
     def _make_demo(self) -> None:
-        if self.demo and (BASE_DIR / "config/management/commands/demo.py").exists():
+        if self.demo:
             command = _manage(
                 *("demo", "--simulator-url", self.env["SIMULATOR_URL"]),
                 *("--var", str(self.var), "--url", self.url),
@@ -286,7 +285,7 @@ class System:
 
     def _announce(self) -> None:
         self.say(f"ready: {self.url}/")
-        if self.demo and (self.var / "demo.json").exists():
+        if self.demo:
             for line in _demo_lines(json.loads((self.var / "demo.json").read_text())):
                 self.say(line)
 
