@@ -118,6 +118,10 @@ def _check_content(draft: Draft, send: Send) -> None:
     if not send.body.strip() and not draft.media_urls:
         raise _fault("body", "Write a text, or choose a template.")
     check_text(send.body)
+    if not draft.media_urls and parse(send.body).may_be_blank:
+        raise _fault(
+            "body", "Give one of the merge fields a default, or write some words beside them."
+        )
 
 
 def check_text(body: str) -> None:

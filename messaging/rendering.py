@@ -20,6 +20,9 @@ COLUMNS: dict[str, str] = {
 }
 _ATTRIBUTE = re.compile(r"^attributes\.([A-Za-z0-9_\-]{1,64})$")
 _FIELD = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_NOT_CLOSED = "A merge field is not closed: write it as {{ first_name }}."
+#: In SQL: what may stand around a value. One that holds nothing else is missing.
+_BLANKS = r"E' \t\n\r\u00a0'"
 
 
 class TemplateError(ValueError):
@@ -43,6 +46,14 @@ class Parsed:
     @property
     def fields(self) -> tuple[Field, ...]:
         return tuple(part for part in self.parts if isinstance(part, Field))
+
+    @property
+    def may_be_blank(self) -> bool:
+        """Whether nothing may be left of the text for somebody who lacks every value."""
+        return all(
+            part.default == "" if isinstance(part, Field) else not part.strip()
+            for part in self.parts
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +80,24 @@ def parse(body: str) -> Parsed:
     parts: list[str | Field] = []
     end = 0
     for match in _FIELD.finditer(body):
+        if "{{" in match.group(1):
+            raise TemplateError(_NOT_CLOSED)
         parts += [body[end : match.start()], _field(match.group(1))]
         end = match.end()
     parts.append(body[end:])
     literals = [part for part in parts if isinstance(part, str)]
     if any("{{" in literal or "}}" in literal for literal in literals):
-        raise TemplateError("A merge field is not closed: write it as {{ first_name }}.")
+        raise TemplateError(_NOT_CLOSED)
     return Parsed(tuple(part for part in parts if part != ""))
 
 
 def _value_sql(field: Field, params: dict[str, str]) -> str:
     attribute = _ATTRIBUTE.match(field.name)
     if attribute is None:
-        return f"nullif(btrim({COLUMNS[field.name]}), '')"
+        return f"nullif(btrim({COLUMNS[field.name]}, {_BLANKS}), '')"
     key = f"part_{len(params)}"
     params[key] = attribute.group(1)
-    return f"nullif(btrim(s.attributes ->> %({key})s), '')"
+    return f"nullif(btrim(s.attributes ->> %({key})s::text, {_BLANKS}), '')"
 
 
 def render_sql(parsed: Parsed) -> RenderSql:
@@ -105,5 +118,6 @@ def render_sql(parsed: Parsed) -> RenderSql:
         key = f"part_{len(params)}"
         params[key] = text
         pieces.append(f"coalesce({value}, %({key})s::text)" if value else f"%({key})s::text")
-    body = pieces[0] if len(pieces) == 1 else f"concat({', '.join(pieces)})" if pieces else "''"
+    # Not concat(), which takes a hundred pieces at most.
+    body = f"array_to_string(ARRAY[{', '.join(pieces)}]::text[], '')"
     return RenderSql(body=body, is_complete=" AND ".join(required) or "true", params=params)

@@ -1,7 +1,7 @@
-"""A small world to send in: two gateways, a longcode with its identity, people, and a carrier by hand.
+"""A small world to send in: two gateways, a longcode with its identity, people, a carrier by hand.
 
-The one thing that is faked is the HTTP call: ``carrier`` answers as the simulator's contract says, and
-tests tell it how. Workers are run by hand: ``world.hand_over()`` is one dispatch.
+The one thing that is faked is the HTTP call: ``carrier`` answers as the simulator's contract says,
+and tests tell it how. Workers are run by hand: ``world.hand_over()`` is one dispatch.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from messaging import compose, dispatch, expand
@@ -207,6 +209,14 @@ class World:
 
     def attempts_of(self, person: Subscriber) -> list[Attempt]:
         return list(Attempt.objects.filter(message__subscriber=person).order_by("number"))
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """What is written inside is undone: each example of a property test has the world to itself."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture
