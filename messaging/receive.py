@@ -194,7 +194,8 @@ def _carry_out(
     """Write a change of consent with its proof; whether anything changed."""
     proof: dict[str, Any] = {
         "subscriber_id": received.subscriber_id,
-        "at": timezone.now(),
+        # The carrier's moment: of a START and a STOP that arrive in the wrong order the later wins.
+        "at": received.state_at,
         "source": ConsentEvent.Source.MESSAGE,
         "words": received.body,
         "message_id": received.pk,

@@ -32,11 +32,17 @@ def write(world):
     """Somebody writes a text; everything that is due is handed over after it."""
     numbers = iter(range(1000))
 
-    def write(body: str, *, line: Line = IMESSAGE, sender: str = PHONE, carrier_id: str = ""):
+    def write(
+        body: str,
+        *,
+        line: Line = IMESSAGE,
+        sender: str = PHONE,
+        carrier_id: str = "",
+        seconds_ago: int = 0,
+    ):
         gateway = world.imessage_gateway if line is IMESSAGE else world.sms_gateway
-        fact = InboundMessage(
-            carrier_id or f"in-{next(numbers)}", line, sender, body, timezone.now()
-        )
+        at = timezone.now() - timedelta(seconds=seconds_ago)
+        fact = InboundMessage(carrier_id or f"in-{next(numbers)}", line, sender, body, at)
         taken = take(gateway, [fact])
         world.hand_over()
         return taken
@@ -105,6 +111,14 @@ def test_the_same_stop_reported_twice_is_one_message_and_one_confirmation(world,
     assert Message.objects.filter(direction="in").count() == 1
     assert len(world.carrier.handed) == 1
     assert Conversation.objects.get().unread == 1
+
+
+def test_a_start_that_arrives_late_does_not_undo_the_stop_written_after_it(world, write):
+    write("STOP", seconds_ago=5)
+    write("START", seconds_ago=10)
+    assert _person().opted_out_at is not None
+    write("START", seconds_ago=1)
+    assert _person().opted_out_at is None
 
 
 def test_after_an_opt_out_only_start_or_the_opt_in_words_opt_in_again(world, write):
