@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, User
@@ -18,6 +19,9 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from config import roles
 from senders.record_admin import KeptAdmin
+
+# What the breadcrumb of these screens says.
+apps.get_app_config("auth").verbose_name = "Access"
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

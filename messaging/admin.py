@@ -70,7 +70,12 @@ class SendAdmin(TravelAdmin):
 class Attempts(RecordInline):
     model = Attempt
     verbose_name_plural = "Legs tried"
-    fields = ("number", "route", "gateway", "state", "error_code", "claimed_at", "answered_at")
+    fields = ("number", "way", "gateway", "state", "error_code", "claimed_at", "answered_at")
+    readonly_fields = ("way",)
+
+    @display(description="Route")
+    def way(self, attempt: Attempt) -> str:
+        return ROUTE_WORDS.get(attempt.route, "")
 
 
 @admin.register(Message)

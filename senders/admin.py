@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -17,8 +16,6 @@ from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
@@ -39,7 +36,7 @@ from senders.forms import (
 from senders.gateways.registry import ADAPTERS
 from senders.identities import NotValid, change_status
 from senders.models import Gateway, IdentityStatusChange, Lane, Longcode, SenderIdentity
-from senders.record_admin import HistoryAdmin, RecordAdmin, RecordInline
+from senders.record_admin import HistoryAdmin, RecordAdmin, RecordInline, moment
 from senders.trial import try_out
 
 
@@ -112,8 +109,10 @@ class GatewayAdmin(HistoryAdmin):
             {
                 # The address holds the token that lets callbacks in: for who may change it.
                 "fields": [*(["callback_address"] if may_edit else []), "refused_callbacks"],
-                "description": "Paste this address into the carrier's settings, so that replies "
-                "and delivery reports arrive.",
+                "description": "Paste the address into the carrier's settings, so that replies "
+                "and delivery reports arrive."
+                if may_edit
+                else "How the carrier reaches us.",
             },
         )
         health = (
@@ -350,11 +349,11 @@ class SenderIdentityAdmin(HistoryAdmin):
 
     @display(description="Last inbound", ordering="gateway__last_inbound_at")
     def last_inbound(self, identity: SenderIdentity) -> str:
-        return _moment(identity.gateway.last_inbound_at)
+        return moment(identity.gateway.last_inbound_at)
 
     @display(description="Last delivery", ordering="gateway__last_delivery_at")
     def last_delivery(self, identity: SenderIdentity) -> str:
-        return _moment(identity.gateway.last_delivery_at)
+        return moment(identity.gateway.last_delivery_at)
 
 
 @admin.register(IdentityStatusChange)
@@ -397,10 +396,6 @@ class LaneAdmin(RecordAdmin):
 
 def _address(row: Gateway | SenderIdentity) -> str:
     return reverse(f"admin:senders_{row._meta.model_name}_change", args=[row.pk])
-
-
-def _moment(at: datetime | None) -> str:
-    return date_format(timezone.localtime(at), "DATETIME_FORMAT") if at else "Never"
 
 
 def _badge_and_sentence(word: str, tone: str, sentence: str) -> SafeString:

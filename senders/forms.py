@@ -59,6 +59,8 @@ class GatewayForm(forms.ModelForm):  # type: ignore[type-arg]  # no generics at 
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.kind:
+            self.instance.kind = self.kind
         for spec in self.credential_fields:
             field = self.fields[credential_name(spec)]
             is_set = bool(self.instance.credentials.get(spec.name))
@@ -70,8 +72,6 @@ class GatewayForm(forms.ModelForm):  # type: ignore[type-arg]  # no generics at 
                 del self.fields[removal_name(spec)]
 
     def save(self, commit: bool = True) -> Gateway:
-        if self.kind:
-            self.instance.kind = self.kind
         self.instance.credentials = self._credentials()
         gateway: Gateway = super().save(commit)
         return gateway

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.formats import date_format
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
 
 from identifiers import public_ids
 from identifiers.e164 import InvalidPhone, normalize
+
+
+def moment(at: datetime | None) -> str:
+    """A moment as the admin writes it everywhere, with its zone."""
+    return date_format(timezone.localtime(at), "DATETIME_FORMAT") if at else "Never"
 
 
 class KeptAdmin(ModelAdmin):

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from senders.record_admin import KeptAdmin, RecordAdmin, RecordInline
+from senders.record_admin import KeptAdmin, RecordAdmin, RecordInline, moment
 from subscribers.models import ConsentEvent, ConsentEvidence, Group, OptIn, Subscriber
 
 
@@ -36,11 +36,9 @@ class SubscriberAdmin(RecordAdmin):
         ),
         ("Time zone", {"fields": [("time_zone", "time_zone_source")]}),
         ("Consent", {"fields": ["opted_out_at"]}),
-        (
-            "iMessage",
-            {"fields": ["imessage_capability", ("imessage_source", "imessage_checked_at")]},
-        ),
+        ("Reach by iMessage", {"fields": ["imessage", ("known_from", "as_of")]}),
     )
+    readonly_fields = ("imessage", "known_from", "as_of")
     inlines = (OptIns,)
 
     @display(description="Name")
@@ -53,6 +51,14 @@ class SubscriberAdmin(RecordAdmin):
     )
     def imessage(self, subscriber: Subscriber) -> str:
         return subscriber.get_imessage_capability_display()
+
+    @display(description="Known from")
+    def known_from(self, subscriber: Subscriber) -> str:
+        return subscriber.get_imessage_source_display()
+
+    @display(description="As of")
+    def as_of(self, subscriber: Subscriber) -> str:
+        return moment(subscriber.imessage_checked_at)
 
 
 @admin.register(Group)

@@ -54,6 +54,7 @@ def test_a_new_gateway_asks_for_what_its_carrier_needs_and_stores_it(admin: Clie
     page = admin.get(f"{GATEWAYS}add/", follow=True)
     assert page.redirect_chain == [("?kind=simulator", 302)]
     assert "Signing secret" in text_of(page)
+    assert "Simulator" in text_of(page)
 
     admin.post(
         f"{GATEWAYS}add/?kind=simulator",
