@@ -1,7 +1,7 @@
 """Tells customers what happened: one signed POST an event, over kept connections, with retries.
 
-Events of one person go out one after another, those of different people side by side, so that order
-holds where it is looked at and a slow customer holds up few. An event that was not heard is tried
+What a person writes goes out in its order, and so do the reports on what they got; different people
+go side by side, so that order holds where it is looked at and a slow customer holds up few. An event that was not heard is tried
 again later, and is on disk until it was heard or given up.
 """
 
@@ -18,8 +18,10 @@ from urllib.parse import urlsplit
 
 from simulator.model import Event, Line
 
-#: Connections to customers, at most.
-SHARDS = 8
+#: Connections to customers: for reports, and for what people write, so that no crowd of reports
+#: delays a STOP.
+REPORT_SHARDS = 6
+PEOPLE_SHARDS = 2
 DEADLINE_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
@@ -40,24 +42,29 @@ class Caller:
     def __init__(self) -> None:
         self._line_of: LineOf
         self._is_over: IsOver
-        self._shards = [_Shard() for _ in range(SHARDS)]
+        self._reports = [_Shard() for _ in range(REPORT_SHARDS)]
+        self._people = [_Shard() for _ in range(PEOPLE_SHARDS)]
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, line_of: LineOf, is_over: IsOver) -> None:
         """Begin. ``line_of`` says where an event goes, at the moment it goes; ``is_over`` is called
         with each event that was heard (true) or given up (false)."""
         self._line_of, self._is_over = line_of, is_over
-        self._tasks = [asyncio.create_task(self._work(shard)) for shard in self._shards]
+        self._tasks = [asyncio.create_task(self._work(shard)) for shard in self._shards()]
 
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for shard in self._shards:
+        for shard in self._shards():
             shard.close()
 
+    def _shards(self) -> list[_Shard]:
+        return self._reports + self._people
+
     def add(self, event: Event) -> None:
-        shard = self._shards[zlib.crc32(event.contact.encode()) % SHARDS]
+        shards = self._reports if event.is_report else self._people
+        shard = shards[zlib.crc32(event.contact.encode()) % len(shards)]
         shard.events.put_nowait(event)
 
     async def _work(self, shard: _Shard) -> None:

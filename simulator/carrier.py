@@ -364,7 +364,14 @@ class Carrier:
         self._events += 1
         event_id = f"ev_{self._age}_{self._events}"
         body = {"id": event_id, "type": kind, "at": iso(time.time()), "data": data}
-        event = Event(event_id, key, contact, json.dumps(body).encode(), message_id=message_id)
+        event = Event(
+            event_id,
+            key,
+            contact,
+            json.dumps(body).encode(),
+            message_id=message_id,
+            is_report=kind == "message.status",
+        )
         self._journal.put("event", event.id, event)
         return event
 

@@ -117,6 +117,8 @@ class Event:
     tries: int = 0
     #: The inbound message that this event carries, so that the phone can say "Delivered".
     message_id: str = ""
+    #: A report on a customer's own message; everything else comes from a person, and goes first.
+    is_report: bool = False
 
     def document(self) -> str:
         return json.dumps({**asdict(self), "body": self.body.decode()})

@@ -255,7 +255,7 @@ function showThread(thread) {
   $("unread-elsewhere").textContent = elsewhere || "";
   fillAvatar($("line-avatar"), title);
   $("line-name").textContent = title;
-  $("line-address").textContent = `${ROUTE_NAMES[thread.route]}${thread.label ? ` · ${pretty(thread.address)}` : ""}`;
+  $("line-address").textContent = `${ROUTE_NAMES[thread.route]}${title === pretty(thread.address) ? "" : ` · ${pretty(thread.address)}`}`;
   $("conversation").classList.toggle("imessage-line", thread.route === "imessage");
   $("text").placeholder = thread.route === "imessage" ? "iMessage" : "Text Message · SMS";
   if (!thread.is_heard) say("Nobody listens on this line yet: it has no callback address.");
