@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower, Reverse
 
 from subscribers.models import Subscriber
@@ -57,20 +57,24 @@ def search(text: str, limit: int = 20) -> list[Subscriber]:
 
     Every question is answered from an index. Fewer than three digits find nobody.
     """
+    return list(found(text)[:limit])
+
+
+def found(text: str) -> QuerySet[Subscriber]:
+    """The people of :func:`search`, not yet asked for."""
     wanted = " ".join(text.replace("\0", "").lower().split())
-    if not wanted:
-        return []
     people = Subscriber.objects.alias(
         by_first_name=Lower("first_name"),
         by_last_name=Lower("last_name"),
         by_email=Lower("email"),
         by_last_digits=Reverse("phone"),
     )
-    found = people.filter(_matches(wanted)).order_by("last_name", "first_name", "pk")
-    return list(found[:limit])
+    return people.filter(_matches(wanted)).order_by("last_name", "first_name", "pk")
 
 
 def _matches(wanted: str) -> Q:
+    if not wanted:
+        return Q(pk__in=[])
     if "@" in wanted:
         return Q(by_email=wanted)
     digits = re.sub(r"\D", "", wanted)

@@ -1,9 +1,11 @@
-"""STOP, START and HELP, and the texts that only look like words from a person. Pure."""
+"""STOP, START and HELP: messages that are commands as a whole. Pure.
+
+What a phone writes for a tapback (Liked “STOP”) holds more than the word, so it is never one.
+"""
 
 from __future__ import annotations
 
 import enum
-import re
 import unicodedata
 
 
@@ -27,23 +29,6 @@ _WORDS = {
     **dict.fromkeys(("help", "info"), Word.HELP),
 }
 
-_TAPBACK_VERBS = (
-    "loved", "liked", "disliked", "laughed at", "emphasized", "emphasised", "questioned",
-    "removed a heart from", "removed a like from", "removed a dislike from",
-    "removed a laugh from", "removed an exclamation from", "removed an exclamation point from",
-    "removed a question mark from",
-)  # fmt: skip
-_TAPBACK_THINGS = (
-    r"(?:an? )?(?:image|photo|picture|video|movie|audio message|voice message|attachment|link|"
-    r"location|contact|sticker|message|file)"
-)
-#: What a phone sends by SMS for a tapback: Liked “See you”, Reacted 🎉 to “…”, Loved an image.
-_TAPBACK_TEXT = re.compile(
-    rf"(?:{'|'.join(_TAPBACK_VERBS)}|reacted \S+ to|removed \S+ (?:reaction )?from)\s+"
-    rf"(?:[“\"«„].*[”\"»“]|{_TAPBACK_THINGS})",
-    re.IGNORECASE | re.DOTALL,
-)
-
 
 def word_of(body: str) -> Word | None:
     """The word that the whole of ``body`` is, whatever its case, punctuation and spacing."""
@@ -56,11 +41,6 @@ def is_opt_in_words(body: str, opt_in_message: str) -> bool:
     return bool(words) and _bare(body) == words
 
 
-def is_tapback_text(body: str) -> bool:
-    """Whether ``body`` is a phone's description of a tapback, not something that a person wrote."""
-    return _TAPBACK_TEXT.fullmatch(body.strip()) is not None
-
-
 def _bare(text: str) -> str:
     """``text`` in lower case, with one space for whatever is no letter, digit or accent."""
     folded = unicodedata.normalize("NFKC", text).casefold()
@@ -68,4 +48,5 @@ def _bare(text: str) -> str:
 
 
 def _is_of_a_word(char: str) -> bool:
-    return unicodedata.category(char)[0] in "LNM"
+    is_variation_of_emoji = "\ufe00" <= char <= "\ufe0f"
+    return unicodedata.category(char)[0] in "LNM" and not is_variation_of_emoji

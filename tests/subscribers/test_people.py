@@ -98,5 +98,12 @@ def test_people_are_found_by_what_one_knows_of_them(crowd, text, found):
     assert [person.first_name for person in people.search(text)] == found
 
 
+@pytest.mark.parametrize("text", ["ada", "ada love", "mary ann s", "0142", "+1415", "a@b.org"])
+def test_a_search_reads_no_more_than_its_indexes(crowd, text):
+    with connection.cursor() as cursor:
+        cursor.execute("set local enable_seqscan = off")
+    assert "Seq Scan" not in people.found(text).explain()
+
+
 def test_no_more_people_are_found_than_asked_for(crowd):
     assert len(people.search("+1415", limit=1)) == 1
