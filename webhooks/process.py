@@ -51,7 +51,7 @@ def is_due() -> bool:
     return _due().exists()
 
 
-def process(limit: int = 500) -> int:
+def process(limit: int = 250) -> int:
     """Process the receipts that are due, oldest first. Returns how many were looked at.
 
     One transaction: what a receipt says happens together with its being marked as processed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 
 from django.db import connection
 from django.db.models import F
@@ -22,6 +23,13 @@ MOST_DISCARDED = 16 * 1024 * 1024
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 
 
+#: So long a gateway is remembered: looking it up costs as much as keeping a callback. After it, a
+#: new signing secret is in force everywhere.
+REMEMBERED_SECONDS = 5.0
+
+_remembered: dict[str, tuple[float, Gateway]] = {}
+
+
 class TooLarge(Exception):
     """The body is longer than ``MOST_BYTES``."""
 
@@ -32,6 +40,16 @@ class Unreadable(Exception):
 
 class NotTheirs(Exception):
     """The signature is not the carrier's."""
+
+
+def gateway_of(token: str) -> Gateway | None:
+    """The gateway whose callback address has this token."""
+    until, gateway = _remembered.get(token, (0.0, None))
+    if time.time() >= until:
+        gateway = Gateway.objects.filter(callback_token=token).first()
+        if gateway is not None:
+            _remembered[token] = (time.time() + REMEMBERED_SECONDS, gateway)
+    return gateway
 
 
 def receive(gateway: Gateway, request: HttpRequest, path: str) -> bool:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from senders.gateways.errors import NotSupported
-from senders.models import Gateway
 from webhooks import wake
-from webhooks.receive import NotTheirs, TooLarge, Unreadable, receive
+from webhooks.receive import NotTheirs, TooLarge, Unreadable, gateway_of, receive
 
 
 @csrf_exempt
@@ -19,7 +17,9 @@ def callback(request: HttpRequest, token: str, path: str) -> HttpResponse:
     """200 once it is kept, and for one that was kept before; 401 when it is not the carrier's."""
     if "Transfer-Encoding" in request.headers:
         return HttpResponse(status=411)  # a body in chunks: Django reads none of it
-    gateway = get_object_or_404(Gateway, callback_token=token)
+    gateway = gateway_of(token)
+    if gateway is None:
+        return HttpResponse(status=404)
     try:
         if receive(gateway, request, path):
             wake.receipts()

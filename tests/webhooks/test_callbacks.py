@@ -1,11 +1,14 @@
 """The door for carriers."""
 
+import datetime as dt
 import hashlib
 import hmac
 import time
 
 import pytest
+import time_machine
 from django.test import Client
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 from pytest_django import DjangoAssertNumQueries
 
@@ -157,11 +160,25 @@ def test_bodies_of_any_kind_are_kept(carrier: Carrier) -> None:
     assert Receipt.objects.count() == 5
 
 
-def test_a_callback_costs_one_look_up_and_one_statement(
+def test_a_callback_costs_one_statement_and_now_and_then_a_look_up(
     carrier: Carrier, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     with django_assert_num_queries(2):
-        carrier.call(b"{}")
+        carrier.call(b"1")
+    with django_assert_num_queries(1):
+        carrier.call(b"2")
+
+
+def test_a_new_signing_secret_is_in_force_after_a_few_seconds(
+    carrier: Carrier, gateway: Gateway
+) -> None:
+    carrier.call(b"1")
+    gateway.credentials = {"signing_secret": "new"}
+    gateway.save(update_fields=["credentials"])
+
+    with time_machine.travel(timezone.now() + dt.timedelta(seconds=6)):
+        assert carrier.call(b"2").status_code == 401
+        assert carrier.call(b"2", secret="new").status_code == 200
 
 
 def test_callbacks_in_quick_succession_share_a_hint(carrier: Carrier, hints: list[float]) -> None:
