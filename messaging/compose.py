@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from subscribers.models import Group, Subscriber
 MOST_CHARACTERS = 1_600
 MOST_MEDIA = 10
 MOST_TAGS = 20
+_NEVER_KEPT = re.compile("[\x00\ud800-\udfff]")
 _SCHEDULE_AT_MOST = timedelta(days=366)
 #: A moment that passed this short a time ago means now: clocks differ, and people take time to
 #: press.
@@ -146,17 +148,25 @@ def check_text(body: str) -> None:
 def _check_media(draft: Draft, send: Send) -> None:
     if len(draft.media_urls) > MOST_MEDIA:
         raise _fault("media_urls", f"Attach {MOST_MEDIA} files or fewer.")
-    for url in draft.media_urls:
+    if not all(map(_is_web_address, draft.media_urls)):
+        raise _fault("media_urls", "Give the attachment as a public http or https address.")
+
+
+def _is_web_address(url: str) -> bool:
+    try:
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or len(url) > 2_000:
-            raise _fault("media_urls", "Give the attachment as a public http or https address.")
+    except ValueError:
+        return False
+    is_web = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return is_web and url.isprintable() and len(url) <= 2_000
 
 
 def _check_sender(draft: Draft, send: Send) -> None:
     """``senderName`` beats ``longcodeId``; a longcode stands for its identity; else plain SMS."""
     longcode = _longcode(draft)
     if draft.sender_name:
-        identity = SenderIdentity.objects.filter(name=draft.sender_name).first()
+        names = SenderIdentity.objects.filter(name=draft.sender_name)
+        identity = names.first() if _can_be_kept(draft.sender_name) else None
         if identity is None:
             raise _fault(
                 "sender_name",
@@ -226,8 +236,13 @@ def _check_labels(draft: Draft, send: Send) -> None:
     if len(draft.tags) > MOST_TAGS:
         raise _fault("tags", f"Give {MOST_TAGS} tags or fewer.")
     texts = [send.name, draft.external_id, *draft.tags, *draft.tags.values()]
-    if any(len(text) > 500 or "\x00" in text for text in texts):
+    if not all(len(text) <= 500 and _can_be_kept(text) for text in texts):
         raise _fault("tags", "Tags and names are texts of at most 500 characters without NUL.")
+
+
+def _can_be_kept(text: str) -> bool:
+    """Whether a database of UTF-8 texts takes it: no NUL, no half of a surrogate pair."""
+    return not _NEVER_KEPT.search(text)
 
 
 _CHECKS: tuple[Callable[[Draft, Send], None], ...] = (
