@@ -9,9 +9,9 @@ import phonenumbers
 E164_PATTERN = r"^\+[1-9][0-9]{6,14}$"
 
 #: Country code 999 is assigned to nobody: synthetic crowds live there, and only the simulator.
-_SYNTHETIC = re.compile(r"^\+999[0-9]{4,12}$")
+_SYNTHETIC = re.compile(r"\+999[0-9]{4,12}")
 #: 555-0100 to 555-0199 is reserved for fiction in every North American area code.
-_FICTIONAL = re.compile(r"^\+1[2-9][0-9]{2}55501[0-9]{2}$")
+_FICTIONAL = re.compile(r"\+1[2-9][0-9]{2}55501[0-9]{2}")
 
 
 class InvalidPhone(ValueError):
@@ -20,7 +20,7 @@ class InvalidPhone(ValueError):
 
 def is_unreal(phone: str) -> bool:
     """Whether an E.164 number can't exist, so that only the simulator may be asked to text it."""
-    return bool(_SYNTHETIC.match(phone) or _FICTIONAL.match(phone))
+    return bool(_SYNTHETIC.fullmatch(phone) or _FICTIONAL.fullmatch(phone))
 
 
 def normalize(text: str, *, region: str | None = None) -> str:

@@ -1,8 +1,7 @@
 """Public ids: what the outside sees instead of row keys.
 
 A public id is a whole number below 2**52 (so that it survives JSON readers that use doubles),
-computed
-from the row's key by a keyed permutation (a six-round Feistel network over BLAKE2b). It is
+computed from the row's key by a keyed permutation (a six-round Feistel network over BLAKE2b). It is
 computed, not stored; it is reversible; it says nothing of how many rows there are or which came
 first. Each kind of object has a permutation of its own.
 """

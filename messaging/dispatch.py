@@ -24,7 +24,7 @@ from messaging.states import AttemptState
 from senders import breaker, wire
 from senders.gateways.contract import Adapter, Line, Outbound, SendResult
 from senders.gateways.errors import GatewayError, NotSupported, OutcomeUnknown
-from senders.gateways.runner import Finished, Runner
+from senders.wire import Finished, Runner
 
 logger = logging.getLogger(__name__)
 

@@ -42,8 +42,7 @@ def run(send_id: int, *, most_chunks: int | None = None) -> int:
 
 def step(send_id: int) -> int | None:
     """Expand one chunk, in one transaction. Returns how many messages were made; ``None`` when
-    there is
-    nothing left to do, or the send may not go on."""
+    there is nothing left to do, or the send may not go on."""
     now = timezone.now()
     if Send.objects.filter(pk=send_id, scheduled_at__lte=now).exists():
         sends.move(send_id, "start", audience_at=now)

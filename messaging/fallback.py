@@ -38,8 +38,7 @@ class Next(enum.Enum):
 
 class NextStep(NamedTuple):
     """``reason`` is the fallback reason, set for ``FALL_BACK`` and for an end that the policy
-    caused;
-    ``pause_seconds`` is how long a retry waits."""
+    caused; ``pause_seconds`` is how long a retry waits."""
 
     next: Next
     reason: str = ""

@@ -43,8 +43,7 @@ class Sample(NamedTuple):
 @dataclass(frozen=True)
 class Forecast:
     """``seconds`` until the last hand-over, ``None`` when no limit of ours binds; ``limit`` names
-    the
-    one that does. ``segments`` and ``cost`` are those of the SMS part."""
+    the one that does. ``segments`` and ``cost`` are those of the SMS part."""
 
     rows: list[Row]
     samples: dict[tuple[str, str], list[Sample]]

@@ -300,8 +300,7 @@ class Batch(models.Model):
 
 class Attempt(models.Model):
     """One leg tried: the message on one route through one gateway. Its public id is the reference
-    that
-    the carrier gets, and may echo."""
+    that the carrier gets, and may echo."""
 
     message = models.ForeignKey(
         Message, on_delete=models.DO_NOTHING, db_constraint=False, related_name="attempts"
@@ -361,8 +360,7 @@ class Attempt(models.Model):
 
 class Event(models.Model):
     """A change of state with its reason, in the transaction that made it. Append-only: history,
-    audit
-    and outbox in one.
+    audit and outbox in one.
 
     Events of a message carry its person too; events of a send as a whole don't.
     """

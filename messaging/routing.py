@@ -159,8 +159,8 @@ def rule_sql(alias: str) -> str:
 
 def decision_sql(alias: str) -> str:
     """Three SQL expressions (``state``, ``route``, ``reason``) over a row that has ``rule_route``
-    and
-    ``rule_reason``. Wants the parameter ``allowed``: the reasons that may fall back, or null."""
+    and ``rule_reason``. Wants the parameter ``allowed``: the reasons that may fall back, or null.
+    """
     is_forbidden = (
         f"({alias}.rule_reason <> '' AND {alias}.rule_reason <> ALL(%(allowed)s::text[]))"
     )

@@ -14,8 +14,10 @@ from typing import TypeVar
 from senders.gateways.contract import Adapter, GatewayConfig, HttpCall, HttpReply
 from senders.gateways.errors import GatewayError, NotSupported
 from senders.gateways.registry import ADAPTERS
-from senders.gateways.runner import Runner, run_one
+from senders.gateways.runner import Finished, Runner, run_one
 from senders.models import Gateway
+
+__all__ = ["Finished", "Runner", "adapter_of", "ask", "send_runner"]
 
 logger = logging.getLogger(__name__)
 
