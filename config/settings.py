@@ -13,7 +13,7 @@ from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 
 from config.environment import Reader
 from config.logs import logging_config
-from config.unfold import UNFOLD as UNFOLD
+from config.unfold import UNFOLD  # noqa: F401 (a setting)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Reader.for_clone(BASE_DIR)
@@ -46,8 +46,6 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "django_structlog",
-    "drf_spectacular",
-    "drf_spectacular_sidecar",
     "phonenumber_field",
     "rest_framework",
     "simple_history",
@@ -233,4 +231,3 @@ OPT_OUT_SCOPE = env.choice("OPT_OUT_SCOPE", among=("everything", "identity"), de
 ORGANISATION = env.str("ORGANISATION", default="Tapback demo")
 DISPATCH_CALL_DEADLINE = timedelta(seconds=20)
 
-REST_FRAMEWORK: dict[str, object] = {}
