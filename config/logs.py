@@ -26,6 +26,12 @@ def mask_values(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
 
 _KEPT = frozenset({"timestamp", "level", "logger", "request_id", "task_id", "parent_task_id"})
 
+# What our own modules say beside the text (``extra=``). Not more: Django adds whole requests there,
+# and Celery the arguments of tasks.
+_OUR_FIELDS = frozenset(
+    {"code", "detail", "error", "fields", "gateway", "place", "receipt", "task"}
+)
+
 
 def _masked(value: Any) -> Any:
     if isinstance(value, str):
@@ -66,7 +72,7 @@ def logging_config(*, json: bool, level: str) -> dict[str, Any]:
         "formatters": {
             "lines": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": shared,
+                "foreign_pre_chain": [*shared, structlog.stdlib.ExtraAdder(allow=_OUR_FIELDS)],
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     # Local variables hold people's data.

@@ -72,3 +72,11 @@ def test_a_database_error_does_not_repeat_the_row(lines) -> None:
     [line] = lines()
     assert "violates check constraint" in json.dumps(line)
     assert "a private text" not in json.dumps(line)
+
+
+def test_of_what_is_said_beside_the_text_only_our_own_fields_are_told(lines) -> None:
+    extra = {"code": "rate_limited", "detail": "from +13035550142", "request": "a body"}
+    logging.getLogger("tests.logs").warning("gateway call failed", extra=extra)
+    [line] = lines()
+    assert (line["code"], line["detail"]) == ("rate_limited", "from …42")
+    assert "request" not in line

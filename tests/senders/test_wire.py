@@ -135,7 +135,7 @@ def callers_of(verb: str) -> set[str]:
 
 
 def test_only_the_wire_makes_the_calls_of_adapters() -> None:
-    # Others may know the runner's type and what it hands back; they get it from the wire.
+    assert importers_of("senders.gateways.runner") == {"senders/wire.py"}
     assert callers_of("run_one") | callers_of("Runner") == {"senders/wire.py"}
 
 
