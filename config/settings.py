@@ -46,7 +46,6 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "django_structlog",
-    "phonenumber_field",
     "rest_framework",
     "simple_history",
     "config",
@@ -230,4 +229,3 @@ OPT_OUT_SCOPE = env.choice("OPT_OUT_SCOPE", among=("everything", "identity"), de
 # How confirmations (STOP, START, HELP) name you.
 ORGANISATION = env.str("ORGANISATION", default="Tapback demo")
 DISPATCH_CALL_DEADLINE = timedelta(seconds=20)
-
