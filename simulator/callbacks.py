@@ -1,8 +1,8 @@
 """Tells customers what happened: one signed POST an event, over kept connections, with retries.
 
 What a person writes goes out in its order, and so do the reports on what they got; different people
-go side by side, so that order holds where it is looked at and a slow customer holds up few. An event that was not heard is tried
-again later, and is on disk until it was heard or given up.
+go side by side, so that order holds where it is looked at and a slow customer holds up few. An
+event that was not heard is tried again later, and is on disk until it was heard or given up.
 """
 
 from __future__ import annotations
