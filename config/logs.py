@@ -12,6 +12,8 @@ _NUMBER = re.compile(r"\+?\d{9,15}(?!\d)")
 _DETAIL = re.compile(r"\n\s*(?:DETAIL|CONTEXT|LINE \d+):.*", re.DOTALL)
 _HOOK_TOKEN = re.compile(r"(/hooks/)[^/?\s]+")
 
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 
 def mask(text: str) -> str:
     """``text`` without phone numbers, callback tokens and what a database error tells of a row."""
@@ -24,7 +26,8 @@ def mask_values(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
     return {key: value if key in _KEPT else _masked(value) for key, value in event.items()}
 
 
-_KEPT = frozenset({"timestamp", "level", "logger", "request_id", "task_id", "parent_task_id"})
+# A request id may be the caller's own text, and is kept only if it is one of ours, a UUID.
+_KEPT = frozenset({"timestamp", "level", "logger", "task_id", "parent_task_id"})
 
 # What our own modules say beside the text (``extra=``). Not more: Django adds whole requests there,
 # and Celery the arguments of tasks.
@@ -35,7 +38,7 @@ _OUR_FIELDS = frozenset(
 
 def _masked(value: Any) -> Any:
     if isinstance(value, str):
-        return mask(value)
+        return value if _UUID.fullmatch(value) else mask(value)
     if isinstance(value, dict):
         return {key: _masked(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -95,6 +98,7 @@ def logging_config(*, json: bool, level: str) -> dict[str, Any]:
             # A line per tick and task.
             "celery.beat": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
+            "celery.worker.request": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
         },
     }
