@@ -50,6 +50,13 @@ def test_lines_of_both_kinds_of_logger_are_masked(lines) -> None:
     assert (structured["to"], structured["people"]) == ("…42", ["…43"])
 
 
+def test_a_request_id_is_kept_unless_it_is_a_callers_and_holds_a_number(lines) -> None:
+    ours, theirs = "6f1d0c9a-0000-4000-8000-123456789012", "order-13035550142"
+    for request_id in (ours, theirs):
+        structlog.get_logger("tests.logs").info("finished", request_id=request_id)
+    assert [line["request_id"] for line in lines()] == [ours, "order-…42"]
+
+
 def test_a_trace_holds_no_variables(lines) -> None:
     body = "a private message body"
     try:
