@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
+
+#: A bar's width, and that of its narrowest piece.
+WIDTH, LEAST = 1000, 4
 
 
 class Piece(NamedTuple):
@@ -39,14 +43,17 @@ def bar(parts: Sequence[tuple[str, int]], *, total: int | None = None) -> list[P
     whole = total if total is not None else sum(count for _, count in parts)
     if whole <= 0:
         return []
-    pieces, x = [], 0.0
-    for tone, count in parts:
-        if count <= 0:
-            continue
-        width = min(max(1000 * count / whole, 4.0), 1000 - x)
-        pieces.append(Piece(tone, round(x, 2), round(width, 2)))
-        x += width
-    return pieces
+    shown = [(tone, count) for tone, count in parts if count > 0]
+    widths = [max(WIDTH * count / whole, LEAST) for _, count in shown]
+    # What the small ones gained, the widest gives.
+    gained = sum(widths) - WIDTH * sum(count for _, count in shown) / whole
+    if widths:
+        widths[widths.index(max(widths))] -= gained
+    starts = accumulate(widths, initial=0.0)
+    return [
+        Piece(tone, round(start, 2), round(width, 2))
+        for (tone, _), start, width in zip(shown, starts, widths, strict=False)
+    ]
 
 
 def ceiling(highest: int) -> int:
