@@ -192,7 +192,8 @@ CELERY_BEAT_SCHEDULE = {
     for name, seconds in (
         ("messaging.tasks.wake", 1.0),
         ("messaging.tasks.sweep", 5.0),
-        ("webhooks.tasks.process_receipts", 2.0),
+        ("webhooks.tasks.process_people", 2.0),
+        ("webhooks.tasks.process_reports", 2.0),
     )
 }
 # Publishing happens in requests, and a lost task is found by the sweep: fail fast, never hang.

@@ -216,7 +216,8 @@ class System:
         schedule = str(self.run_folder / "beat-schedule")
         return [
             self._worker("dispatch", "--concurrency", senders),
-            self._worker("receipts", "--concurrency", "1"),
+            # One for what people write, one for reports.
+            self._worker("receipts", "--concurrency", "2"),
             # The clock is one of a kind: it belongs to this worker and must not run twice.
             self._worker("default", "--concurrency", "2", "--beat", "--schedule", schedule),
         ]

@@ -104,7 +104,8 @@ def _keep(
                 gateway=gateway,
                 gateway_message_id=fact.gateway_message_id,
                 created_at=now,
-                state_at=fact.at or now,
+                # A carrier's clock may be ahead; nothing was written in the future.
+                state_at=min(fact.at or now, now),
             )
         ],
         ignore_conflicts=True,

@@ -25,6 +25,8 @@ class Receipt(models.Model):
     query = models.JSONField(default=dict)
     headers = models.JSONField(default=dict)
     body = models.BinaryField()
+    #: It holds nothing but reports on our own messages: what people write is never behind it.
+    is_report = models.BooleanField(default=False)
     received_at = models.DateTimeField(default=timezone.now)
     outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.WAITING)
     tries = models.PositiveSmallIntegerField(default=0)
@@ -37,9 +39,9 @@ class Receipt(models.Model):
             models.UniqueConstraint(fields=["gateway", "digest"], name="receipt_once"),
         ]
         indexes = [
-            # The processor's queue: what is due, oldest first.
+            # The processors' queues: what is due, oldest first.
             models.Index(
-                fields=["next_try_at", "id"],
+                fields=["is_report", "next_try_at", "id"],
                 name="receipt_waiting",
                 condition=Q(outcome="waiting"),
             )

@@ -1,4 +1,8 @@
-"""What carriers told us becomes facts, and these go to messaging, a set at a time."""
+"""What carriers told us becomes facts, and these go to messaging.
+
+Reports on our messages go as sets. What people write goes one by one, each committed at once: an
+opt-out counts from the moment it is stored, and no crowd of reports is before it.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +37,10 @@ logger = logging.getLogger(__name__)
 #: A callback may overtake our own record of its message; after so long there is no such message.
 PATIENCE = timedelta(minutes=10)
 LONGEST_PAUSE = timedelta(minutes=2)
-#: The advisory lock of whoever processes: receipts of one person must not overtake each other.
-LOCK = 0x7461_7062_6163_6B01
+#: The advisory locks of whoever processes: receipts of one person must not overtake each other.
+PEOPLE_LOCK = 0x7461_7062_6163_6B01
+REPORTS_LOCK = 0x7461_7062_6163_6B02
+REPORTS_AT_ONCE = 250
 
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
@@ -46,21 +52,29 @@ class Read(NamedTuple):
     facts: list[CallbackFact]
 
 
-def is_due() -> bool:
-    """Whether a receipt waits."""
-    return _due().exists()
+def is_due(*, reports: bool) -> bool:
+    """Whether a receipt of this sort waits."""
+    return _due(reports).exists()
 
 
-def process(limit: int = 250) -> int:
-    """Process the receipts that are due, oldest first. Returns how many were looked at.
+def process_people() -> int:
+    """Process the oldest receipt of what people wrote. Returns how many were looked at."""
+    return _process(reports=False, limit=1)
 
-    One transaction: what a receipt says happens together with its being marked as processed.
-    Returns 0 at once when somebody else is at it.
-    """
+
+def process_reports(limit: int = REPORTS_AT_ONCE) -> int:
+    """Process the oldest receipts that hold reports only. Returns how many were looked at."""
+    return _process(reports=True, limit=limit)
+
+
+def _process(*, reports: bool, limit: int) -> int:
+    """One transaction: what a receipt says happens together with its being marked as processed.
+    Returns 0 at once when somebody else is at it."""
     with transaction.atomic():
-        if not _lock():
+        if not _lock(REPORTS_LOCK if reports else PEOPLE_LOCK):
             return 0
-        receipts = list(_due().select_related("gateway").order_by("next_try_at", "id")[:limit])
+        due = _due(reports).select_related("gateway").order_by("next_try_at", "id")
+        receipts = list(due[:limit])
         by_gateway: dict[Gateway, list[Receipt]] = {}
         for receipt in sorted(receipts, key=lambda receipt: receipt.pk):
             by_gateway.setdefault(receipt.gateway, []).append(receipt)
@@ -69,13 +83,15 @@ def process(limit: int = 250) -> int:
     return len(receipts)
 
 
-def _due() -> QuerySet[Receipt]:
-    return Receipt.objects.filter(outcome=Receipt.Outcome.WAITING, next_try_at__lte=timezone.now())
+def _due(reports: bool) -> QuerySet[Receipt]:
+    return Receipt.objects.filter(
+        is_report=reports, outcome=Receipt.Outcome.WAITING, next_try_at__lte=timezone.now()
+    )
 
 
-def _lock() -> bool:
+def _lock(key: int) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [key])
         (is_ours,) = cursor.fetchone()
     return bool(is_ours)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from typing import NamedTuple
 
 from django.db import connection
 from django.db.models import F
@@ -12,7 +13,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from senders import wire
-from senders.gateways.contract import CallbackRequest
+from senders.gateways.contract import Adapter, CallbackRequest, StatusReport
 from senders.models import Gateway
 from webhooks.models import Receipt
 
@@ -52,17 +53,35 @@ def gateway_of(token: str) -> Gateway | None:
     return gateway
 
 
-def receive(gateway: Gateway, request: HttpRequest, path: str) -> bool:
-    """Verify a callback and keep it. False when the same one had been kept before.
+class Kept(NamedTuple):
+    """``is_new`` is false when the same callback had been kept before."""
+
+    is_new: bool
+    is_report: bool
+
+
+def receive(gateway: Gateway, request: HttpRequest, path: str) -> Kept:
+    """Verify a callback and keep it.
 
     Raises :class:`TooLarge`, :class:`Unreadable` or :class:`NotTheirs`; then nothing is kept, but
     of the last a count.
     """
     callback = _callback(request, path)
-    if not wire.adapter_of(gateway).verify(callback):
+    adapter = wire.adapter_of(gateway)
+    if not adapter.verify(callback):
         Gateway.objects.filter(pk=gateway.pk).update(refused_callbacks=F("refused_callbacks") + 1)
         raise NotTheirs
-    return _keep(gateway, callback)
+    is_report = _is_report(adapter, callback)
+    return Kept(_keep(gateway, callback, is_report=is_report), is_report)
+
+
+def _is_report(adapter: Adapter, callback: CallbackRequest) -> bool:
+    """Whether it holds nothing but reports; what can't be read is looked at with the others."""
+    try:
+        facts = adapter.parse(callback)
+    except Exception:  # noqa: BLE001 -- the processor reads it again and says what is wrong
+        return False
+    return all(isinstance(fact, StatusReport) for fact in facts)
 
 
 def _callback(request: HttpRequest, path: str) -> CallbackRequest:
@@ -92,7 +111,7 @@ def _body(request: HttpRequest) -> bytes:
     raise TooLarge
 
 
-def _keep(gateway: Gateway, callback: CallbackRequest) -> bool:
+def _keep(gateway: Gateway, callback: CallbackRequest, *, is_report: bool) -> bool:
     """One statement and no transaction around it: this is the whole cost of a callback."""
     query = json.dumps(callback.query)
     headers = {
@@ -104,9 +123,9 @@ def _keep(gateway: Gateway, callback: CallbackRequest) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""INSERT INTO {Receipt._meta.db_table}
-                    (gateway_id, digest, path, query, headers, body, received_at, outcome, tries,
-                     next_try_at, error)
-                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, %s, '')
+                    (gateway_id, digest, path, query, headers, body, is_report, received_at,
+                     outcome, tries, next_try_at, error)
+                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, '')
                 ON CONFLICT (gateway_id, digest) DO NOTHING""",
             [
                 gateway.pk,
@@ -115,6 +134,7 @@ def _keep(gateway: Gateway, callback: CallbackRequest) -> bool:
                 query,
                 json.dumps(headers),
                 callback.body,
+                is_report,
                 now,
                 Receipt.Outcome.WAITING,
                 now,

@@ -1,8 +1,12 @@
-"""Receipts are processed when a hint comes, and every two seconds in case it was lost."""
+"""Receipts are processed when a hint comes, and every two seconds in case it was lost.
+
+Two tasks, so that what people write is never behind reports.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from celery import shared_task
 
@@ -13,13 +17,23 @@ from webhooks import process
 MOST_SECONDS = 60.0
 
 
-@shared_task(name="webhooks.tasks.process_receipts")
-def process_receipts() -> None:
-    """Process receipts until none is due, and have what came of them sent."""
+@shared_task(name="webhooks.tasks.process_people")
+def process_people() -> None:
+    """Process what people wrote until nothing is due, and have what came of it sent."""
+    _go_on(process.process_people, reports=False)
+
+
+@shared_task(name="webhooks.tasks.process_reports")
+def process_reports() -> None:
+    """Process reports until none is due, and have what came of them sent."""
+    _go_on(process.process_reports, reports=True)
+
+
+def _go_on(step: Callable[[], int], *, reports: bool) -> None:
     ends_at = time.monotonic() + MOST_SECONDS
     # Asked again after each round, outside its lock: whoever found the lock taken and gave up had
     # kept their receipt by then, so that the one who held it sees it here.
-    while process.is_due() and time.monotonic() < ends_at:
-        if not process.process():
+    while process.is_due(reports=reports) and time.monotonic() < ends_at:
+        if not step():
             break
         wake.dispatch()

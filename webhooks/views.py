@@ -21,8 +21,9 @@ def callback(request: HttpRequest, token: str, path: str) -> HttpResponse:
     if gateway is None:
         return HttpResponse(status=404)
     try:
-        if receive(gateway, request, path):
-            wake.receipts()
+        kept = receive(gateway, request, path)
+        if kept.is_new:
+            wake.receipts(reports=kept.is_report)
     except NotTheirs:
         return HttpResponse(status=401)
     except NotSupported:  # a carrier that this version no longer has

@@ -35,7 +35,7 @@ def hints(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     monkeypatch.setattr(
         wake.current_app, "send_task", lambda *_, **__: given.append(time.monotonic())
     )
-    monkeypatch.setattr(wake, "_next_hint_at", 0.0)
+    monkeypatch.setattr(wake, "_next_hint_at", {})
     return given
 
 

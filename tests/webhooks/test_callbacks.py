@@ -192,7 +192,7 @@ def test_a_receipt_after_the_hints_delay_gives_its_own(
     carrier: Carrier, hints: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     carrier.call(b"1")
-    monkeypatch.setattr(wake, "_next_hint_at", time.monotonic() - 0.001)
+    monkeypatch.setattr(wake, "_next_hint_at", {wake.PEOPLE_TASK: time.monotonic() - 0.001})
     carrier.call(b"2")
 
     assert len(hints) == 2

@@ -85,6 +85,34 @@ def status(carrier: Carrier, status: str, *, id: str = "m_1", reference: str = "
     carrier.event("message.status", id=id, reference=reference, status=status, error="")
 
 
+def run() -> int:
+    """One round of both processors."""
+    count = 0
+    while process.process_people():
+        count += 1
+    return count + process.process_reports()
+
+
+def test_what_people_write_is_never_behind_reports(
+    carrier: Carrier, identity: SenderIdentity
+) -> None:
+    for number in range(5):
+        status(carrier, "delivered", id=f"m_{number}")
+    carrier.event(
+        "message.inbound",
+        id="m_in",
+        line={"route": "imessage", "address": "denver@example.com"},
+        **{"from": "+14155550101"},
+        body="STOP",
+        media_urls=[],
+    )
+
+    assert process.process_people() == 1
+
+    assert Subscriber.objects.get().opted_out_at is not None
+    assert outcomes() == [Receipt.Outcome.WAITING] * 5 + [Receipt.Outcome.PROCESSED]
+
+
 def outcomes() -> list[str]:
     return list(Receipt.objects.order_by("pk").values_list("outcome", flat=True))
 
@@ -94,7 +122,7 @@ def test_a_delivery_report_settles_its_attempt(
 ) -> None:
     status(carrier, "delivered")
 
-    assert process.process() == 1
+    assert run() == 1
 
     attempt.refresh_from_db()
     gateway.refresh_from_db()
@@ -108,10 +136,10 @@ def test_a_delivery_report_settles_its_attempt(
 def test_reports_in_any_order_and_number_end_the_same(carrier: Carrier, attempt: Attempt) -> None:
     for word in ("read", "sent", "delivered", "read"):
         status(carrier, word)
-    process.process()
+    run()
     status(carrier, "sent", reference=str(attempt.public_id))
 
-    process.process()
+    run()
 
     attempt.refresh_from_db()
     assert attempt.state == AttemptState.READ
@@ -123,7 +151,7 @@ def test_an_inbound_text_reaches_its_conversation(
 ) -> None:
     carrier.call((RECORDED / "event_inbound.json").read_bytes())
 
-    process.process()
+    run()
 
     gateway.refresh_from_db()
     assert Conversation.objects.get().last_body == "See you there 🎉"
@@ -142,7 +170,7 @@ def test_every_recorded_event_is_read(
     monkeypatch.setattr(intake, "take", taking(taken))
 
     carrier.call((RECORDED / f"{name}.json").read_bytes())
-    process.process()
+    run()
 
     assert len(taken) == 1
     assert outcomes() == [Receipt.Outcome.PROCESSED]
@@ -151,7 +179,7 @@ def test_every_recorded_event_is_read(
 def test_an_event_of_an_unknown_kind_is_processed_without_effect(carrier: Carrier) -> None:
     carrier.call((RECORDED / "event_unknown.json").read_bytes())
 
-    process.process()
+    run()
 
     assert outcomes() == [Receipt.Outcome.PROCESSED]
 
@@ -176,7 +204,7 @@ def test_what_cannot_be_read_is_kept_and_holds_up_nobody(
     carrier.call(body)
     status(carrier, "delivered")
 
-    process.process()
+    run()
 
     attempt.refresh_from_db()
     unread = Receipt.objects.order_by("pk").first()
@@ -184,7 +212,8 @@ def test_what_cannot_be_read_is_kept_and_holds_up_nobody(
     assert outcomes() == [Receipt.Outcome.MALFORMED, Receipt.Outcome.PROCESSED]
     assert bytes(unread.body) == body
     assert unread.error
-    assert not process.is_due()
+    assert not process.is_due(reports=True)
+    assert not process.is_due(reports=False)
 
 
 def test_characters_that_cannot_be_kept_cost_no_message(
@@ -199,7 +228,7 @@ def test_characters_that_cannot_be_kept_cost_no_message(
         media_urls=["https://x.example/\x00"],
     )
 
-    process.process()
+    run()
 
     assert Message.objects.get().body == "one\ufffdtwo\ufffdthree"
     assert outcomes() == [Receipt.Outcome.PROCESSED]
@@ -227,14 +256,15 @@ def test_a_report_about_an_unknown_message_is_tried_again_and_then_kept(
     start = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
     with time_machine.travel(start, tick=False) as clock:
         status(carrier, "delivered", id="nobody's")
-        process.process()
+        run()
         assert outcomes() == [Receipt.Outcome.WAITING]
-        assert not process.is_due()
+        assert not process.is_due(reports=True)
+        assert not process.is_due(reports=False)
 
         tries = 1
         while outcomes() == [Receipt.Outcome.WAITING]:
             clock.move_to(Receipt.objects.get().next_try_at)
-            assert process.process() == 1
+            assert run() == 1
             tries += 1
 
         took = timezone.now() - start
@@ -249,11 +279,11 @@ def test_a_report_that_overtook_our_own_record_is_settled_later(
 ) -> None:
     Attempt.objects.filter(pk=attempt.pk).update(gateway_message_id="")
     status(carrier, "delivered")
-    process.process()
+    run()
     Attempt.objects.filter(pk=attempt.pk).update(gateway_message_id="m_1")
 
     with time_machine.travel(timezone.now() + dt.timedelta(seconds=5)):
-        process.process()
+        run()
 
     attempt.refresh_from_db()
     assert attempt.state == AttemptState.DELIVERED
@@ -266,7 +296,7 @@ def test_one_unknown_message_among_many_is_found_and_the_others_are_processed(
         status(carrier, "delivered", id=f"m_{number}")
     monkeypatch.setattr(intake, "take", taking([], unmatched="m_13"))
 
-    process.process()
+    run()
 
     assert [n for n, outcome in enumerate(outcomes()) if outcome == "waiting"] == [13]
 
@@ -283,7 +313,7 @@ def test_a_receipt_of_which_any_part_is_unknown_is_tried_again(
     for body in (b"a b", b"c x d", b"", b"x", b"e"):
         carrier.call(body)
 
-    process.process()
+    run()
 
     assert outcomes() == ["processed", "waiting", "processed", "waiting", "processed"]
 
@@ -295,7 +325,7 @@ def test_one_receipt_that_fails_among_many_is_found_and_the_others_are_processed
         status(carrier, "delivered", id=f"m_{number}")
     monkeypatch.setattr(intake, "take", taking([], poison="m_13"))
 
-    process.process()
+    run()
 
     assert [n for n, outcome in enumerate(outcomes()) if outcome == "waiting"] == [13]
     assert Receipt.objects.get(outcome="waiting").error == "RuntimeError"
@@ -308,7 +338,7 @@ def test_what_fails_for_too_long_is_kept_as_failed(
     monkeypatch.setattr(intake, "take", taking([], poison="m_1"))
 
     with time_machine.travel(timezone.now() + process.PATIENCE + dt.timedelta(seconds=1)):
-        process.process()
+        run()
 
     receipt = Receipt.objects.get()
     assert (receipt.outcome, receipt.error) == (Receipt.Outcome.FAILED, "RuntimeError")
@@ -326,7 +356,7 @@ def test_a_receipt_that_fails_leaves_nothing_half_done(
     monkeypatch.setattr(intake, "take", fail_after)
     status(carrier, "delivered")
 
-    process.process()
+    run()
 
     attempt.refresh_from_db()
     assert attempt.state == AttemptState.ACCEPTED
@@ -346,7 +376,7 @@ def test_the_facts_of_many_receipts_are_taken_as_one_set(
     for number in range(20):
         status(carrier, "delivered", id=f"m_{number}")
 
-    process.process()
+    run()
 
     assert sizes == [20]
 
@@ -359,7 +389,7 @@ def test_facts_are_taken_in_the_order_in_which_they_came(
     for number in range(20):
         status(carrier, "delivered", id=f"m_{number}")
 
-    while process.process(limit=7):
+    while process.process_reports(limit=7):
         pass
 
     assert [fact.gateway_message_id for fact in taken] == [f"m_{number}" for number in range(20)]
@@ -382,7 +412,7 @@ def test_each_gateways_facts_go_by_themselves(
     status(Carrier(carrier.client, other), "delivered")
     status(carrier, "read")
 
-    process.process()
+    run()
 
     assert gateways == [gateway, other]
 
@@ -393,7 +423,7 @@ def test_a_carrier_that_this_version_does_not_have_holds_up_nobody(
     status(carrier, "delivered")
     Gateway.objects.update(kind="gone")
 
-    process.process()
+    run()
 
     assert outcomes() == [Receipt.Outcome.MALFORMED]
 
@@ -404,11 +434,11 @@ def test_the_task_goes_on_until_nothing_is_due_and_wakes_the_dispatcher(
     woken: list[bool] = []
     monkeypatch.setattr(messaging_wake, "dispatch", lambda: woken.append(True))
     monkeypatch.setattr(intake, "take", taking([]))
-    monkeypatch.setattr(process.process, "__defaults__", (3,))
+    monkeypatch.setattr(process.process_reports, "__defaults__", (3,))
     for number in range(7):
         status(carrier, "delivered", id=f"m_{number}")
 
-    tasks.process_receipts()
+    tasks.process_reports()
 
     assert set(outcomes()) == {Receipt.Outcome.PROCESSED}
     assert len(woken) == 3
@@ -425,19 +455,19 @@ def test_nobody_processes_while_somebody_else_does(
 
     def second() -> None:
         try:
-            counts.append(process.process())
+            counts.append(process.process_reports())
         finally:
             connections.close_all()
 
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [process.LOCK])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [process.REPORTS_LOCK])
         thread = threading.Thread(target=second)
         thread.start()
         thread.join()
 
     assert counts == [0]
-    assert process.process() == 1
+    assert process.process_reports() == 1
 
 
 def test_a_fact_is_mended_and_nothing_else_of_it_changes() -> None:
