@@ -27,7 +27,9 @@ def condition(send: Send) -> str:
                              AND joined_at <= %(audience_at)s)"""
     chosen = ["s.id = ANY(%(people_ids)s::bigint[])"] if send.subscriber_ids else []
     chosen += [members] if send.group_ids else []
-    who = "true" if send.to_everyone else " OR ".join(chosen) or "false"
+    # Who was named is meant, whatever two clocks say of when their row was made.
+    everyone = "s.created_at <= %(audience_at)s"
+    who = everyone if send.to_everyone else " OR ".join(chosen) or "false"
     excluded = (
         """ AND NOT EXISTS (SELECT FROM subscribers_membership x
                              WHERE x.subscriber_id = s.id
@@ -36,7 +38,7 @@ def condition(send: Send) -> str:
         else ""
     )
     in_range = "s.id > %(after)s AND s.id <= %(upto)s"
-    return f"{in_range} AND s.created_at <= %(audience_at)s AND ({who}){excluded}"
+    return f"{in_range} AND ({who}){excluded}"
 
 
 def next_key(send: Send, *, after: int, most: int) -> int | None:

@@ -146,6 +146,14 @@ def test_an_unknown_number_becomes_a_subscriber(post: Call, people: People) -> N
     assert Subscriber.objects.filter(phone=STRANGER).exists()
 
 
+def test_a_new_person_gets_it_although_the_databases_clock_is_ahead(
+    post: Call, people: People
+) -> None:
+    Subscriber.objects.create(phone=STRANGER, created_at=timezone.now() + dt.timedelta(seconds=5))
+
+    assert data(post({"subscribers": [STRANGER], "message": "Hello"}))["totalSent"] == 1
+
+
 def test_people_are_named_by_email(post: Call, people: People) -> None:
     Subscriber.objects.filter(phone=CAPABLE).update(email="Ada@Example.com")
 
