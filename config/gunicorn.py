@@ -7,6 +7,7 @@ from typing import Any
 from config.processes import die_with_parent
 
 wsgi_app = "config.wsgi"
+preload_app = True  # read once, shared by the processes; nothing connects while it is read
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 threads = 8
