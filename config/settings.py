@@ -183,7 +183,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "messaging.tasks.dispatch*": {"queue": "dispatch"},
-    "webhooks.tasks.process_*": {"queue": "receipts"},
+    "webhooks.tasks.process_people": {"queue": "people"},
+    "webhooks.tasks.process_reports": {"queue": "reports"},
 }
 # Each period's tick is worthless once the next is due: without this, a worker that was away would
 # come back to a pile of them.

@@ -211,13 +211,14 @@ class System:
         )
 
     def _workers(self) -> list[Service]:
-        """A worker per queue: neither sending nor planning a million delays an inbound STOP."""
+        """A worker per queue: neither sending a million nor hearing what became of it delays an
+        inbound STOP."""
         senders = self.env.get("WORKER_CONCURRENCY") or "2"
         schedule = str(self.run_folder / "beat-schedule")
         return [
             self._worker("dispatch", "--concurrency", senders),
-            # One for what people write, one for reports.
-            self._worker("receipts", "--concurrency", "2"),
+            self._worker("people", "--concurrency", "1"),
+            self._worker("reports", "--concurrency", "1"),
             # The clock is one of a kind: it belongs to this worker and must not run twice.
             self._worker("default", "--concurrency", "2", "--beat", "--schedule", schedule),
         ]
