@@ -50,7 +50,8 @@ class NotValid(Exception):
 
 @dataclass(frozen=True)
 class Draft:
-    """What somebody wants to say. Keys are row keys; no sender at all means plain SMS.
+    """What somebody wants to say. Keys are row keys; no sender at all means plain SMS, and so does
+    ``sms_only`` with a longcode that has an identity.
 
     ``fallback_reasons``: which reasons may fall back to SMS; ``None`` means all of them.
     """
@@ -60,6 +61,7 @@ class Draft:
     media_urls: Sequence[str] = ()
     sender_name: str = ""
     longcode_id: int | None = None
+    sms_only: bool = False
     to_everyone: bool = False
     group_ids: Sequence[int] = ()
     excluded_group_ids: Sequence[int] = ()
@@ -175,7 +177,8 @@ def _check_sender(draft: Draft, send: Send) -> None:
         send.identity, send.longcode = identity, longcode or identity.longcode
     elif longcode is not None:
         send.longcode = longcode
-        send.identity = SenderIdentity.objects.filter(longcode=longcode).first()
+        if not draft.sms_only:
+            send.identity = SenderIdentity.objects.filter(longcode=longcode).first()
     else:
         first = Longcode.objects.filter(is_active=True).order_by("pk").first()
         if first is None:
@@ -358,16 +361,13 @@ def _speak(
         media_urls=media_urls,
         sender_name=identity.name if identity else "",
         longcode_id=conversation.longcode_id,
+        sms_only=identity is None,
         subscriber_ids=[conversation.subscriber_id],
         kind=kind,
         origin=Send.Origin.CONSOLE if by else Send.Origin.SYSTEM,
     )
     with transaction.atomic():
-        send = check(draft)
-        if identity is None:
-            send.identity = None
-        send.created_by_id = by.pk if by else None
-        send.save()
+        send = create(draft, by=by)
         schedule(send, by=by)
         expand.run(send.pk, most_chunks=1)
     return send

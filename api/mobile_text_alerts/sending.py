@@ -63,12 +63,14 @@ def report(send: Send) -> dict[str, Any]:
 def _draft(asked: Mapping[str, Any], *, name: str) -> Draft:
     subscriber_ids = [*asked.get("subscriberIds", ()), *_found(asked.get("subscribers", ()))]
     sender_name, longcode_id = asked.get("senderName", ""), asked.get("longcodeId")
+    sms_only = False
     if "threadId" in asked:
         thread = _thread(asked["threadId"])
         subscriber_ids = [thread.subscriber_id]
         if not sender_name and longcode_id is None:
             sender_name = thread.identity.name if thread.identity else ""
             longcode_id = thread.longcode_id
+            sms_only = thread.identity is None
     is_small = _names_everybody(asked) and len(set(subscriber_ids)) <= MOST_TRANSACTIONAL
     return Draft(
         body=_body(asked),
@@ -76,6 +78,7 @@ def _draft(asked: Mapping[str, Any], *, name: str) -> Draft:
         media_urls=(asked["image"],) if "image" in asked else (),
         sender_name=sender_name,
         longcode_id=longcode_id,
+        sms_only=sms_only,
         to_everyone=asked.get("allSubscribers", False),
         group_ids=tuple(dict.fromkeys(asked.get("groups", ()))),
         excluded_group_ids=tuple(dict.fromkeys(asked.get("excludedGroupIds", ()))),

@@ -298,6 +298,17 @@ def test_an_answer_in_a_thread_leaves_from_the_line_of_the_thread(
     )
 
 
+def test_an_answer_in_a_thread_of_texts_stays_a_text(
+    post: Call, people: People, identity: SenderIdentity
+) -> None:
+    """The longcode has an identity, but the person wrote by SMS."""
+    thread = Conversation.objects.create(subscriber=people[CAPABLE], longcode=identity.longcode)
+
+    data(post({"threadId": thread.public_id, "message": "Hello"}))
+
+    assert Send.objects.get().identity is None
+
+
 def test_the_key_check_names_the_token(client: Client, token: tuple[Token, str]) -> None:
     answer = client.get(
         "/v3/auth/verify-api-key", headers={"Authorization": f"Bearer {token[1]}"}
