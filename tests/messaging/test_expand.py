@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from messaging import compose, expand
@@ -113,6 +114,11 @@ class TestAudience:
         assert reached(send) == keys_of(*early)
         assert reached(everyone) == keys_of(*early, later)
 
+    def test_whoever_is_named_is_meant_even_if_another_clock_made_their_row(self, world):
+        ada = world.person(created_at=timezone.now() + timedelta(minutes=1))
+        assert reached(world.queued(ada)) == keys_of(ada)
+        assert reached(world.queued(to_everyone=True)) == []
+
     @pytest.mark.usefixtures("small_chunks")
     def test_who_leaves_or_is_excluded_before_their_turn_is_not_texted(self, world):
         people = world.people(5)
@@ -212,6 +218,24 @@ class TestMessages:
             world.queued(ada, kind=kind)
             state = "queued" if kind == "compliance" else "suppressed"
             assert world.message_to(ada).state == state
+
+    def test_a_confirmation_of_an_opt_out_of_the_identity_goes_by_its_number(self, world):
+        ada = world.person()
+        OptIn.objects.filter(subscriber=ada).update(opted_out_at=timezone.now())
+        world.queued(ada, kind="compliance")
+        assert (world.message_to(ada).route, world.message_to(ada).reason) == (
+            "sms",
+            "not_opted_in",
+        )
+
+    def test_a_large_chunk_takes_as_few_statements_as_a_small_one(self, world):
+        few, many = world.send(*world.people(2)), world.send(*world.people(50))
+        world.queued(world.person())
+        with CaptureQueriesContext(connection) as for_few:
+            expand.run(few.pk)
+        with CaptureQueriesContext(connection) as for_many:
+            expand.run(many.pk)
+        assert len(for_many) == len(for_few)
 
 
 class TestBatches:
