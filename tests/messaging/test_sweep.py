@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 
 from django.utils import timezone
@@ -184,10 +185,8 @@ def test_a_killed_worker_with_a_slow_carrier_texts_nobody_twice(world, monkeypat
                 raise KeyboardInterrupt
 
         world.carrier.before_answer = die
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             dispatch.run(runner=HandRunner(world.carrier, max_in_flight=2))
-        except KeyboardInterrupt:
-            pass
         world.carrier.before_answer = lambda message: None
         _time_passes()
         for _ in range(3):
