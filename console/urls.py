@@ -47,6 +47,7 @@ urlpatterns = [
     ),
     path("fallbacks/", fallbacks.fallbacks, name="fallbacks"),
     path("fallbacks/<int:public_id>/", fallbacks.story, name="fallbacks-one"),
+    path("fallbacks/<int:public_id>/by-sms", fallbacks.by_sms, name="fallbacks-by-sms"),
     path("subscribers/", subscribers.subscribers, name="subscribers"),
     path("subscribers/<int:public_id>/", subscribers.subscriber, name="subscribers-one"),
     path("subscribers/<int:public_id>/opt-out", subscribers.opt_out, name="subscribers-opt-out"),

@@ -18,7 +18,7 @@ from django.db.models.functions import TruncDate
 
 from messaging import routing
 from messaging.models import Attempt, Event, Message, Send
-from messaging.states import HANDED_OVER, WAITING, MessageState
+from messaging.states import HANDED_OVER, WAITING, AttemptState, MessageState
 from senders.gateways.contract import Route
 from senders.gateways.errors import REFUSALS
 
@@ -208,6 +208,16 @@ def unlike_asked(filters: Filters) -> QuerySet[Message]:
     }
     wanted = Q(**{name: value for name, value in given.items() if value is not None})
     return Message.objects.filter(~Q(reason=""), wanted, direction=Message.Direction.OUT)
+
+
+def unknown(filters: Filters, *, most: int = 50) -> list[Attempt]:
+    """Attempts of which nobody knows what became, the newest first."""
+    given = {"message__send_id": filters.send_id, "message__identity_id": filters.identity_id}
+    wanted = Q(**{name: value for name, value in given.items() if value is not None})
+    rows = Attempt.objects.filter(wanted, state=AttemptState.UNKNOWN).select_related(
+        "message__subscriber", "message__send", "gateway"
+    )
+    return list(rows.order_by("-id")[:most])
 
 
 class Reason(NamedTuple):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -412,12 +413,10 @@ def _learn(attempts: Iterable[_Attempt], now: datetime) -> None:
     opted_out = [a.message.subscriber_id for a in failed if a.error_code == "opted_out"]
     if opted_out:
         consent.opt_out_many(opted_out, at=now, source=ConsentEvent.Source.CARRIER)
-    for lane_id, pause in {
-        a.lane_id: a.last.retry_after_seconds
-        for a in failed
-        if a.last is not None and a.last.retry_after_seconds
-    }.items():
-        lanes.rest(lane_id, until=now + timedelta(seconds=pause))
+    for attempt in failed:
+        pause = attempt.last.retry_after_seconds if attempt.last else None
+        if pause:
+            lanes.rest(attempt.lane_id, until=now + timedelta(seconds=pause))
     for identity_id, code in {
         (a.message.identity_id or 0, a.error_code)
         for a in failed
@@ -511,3 +510,14 @@ def close_unknown(attempts: Iterable[Attempt]) -> int:
         == Next.FALL_BACK
     ]
     return apply(reports)
+
+
+def send_by_sms(attempt: Attempt, *, by: AbstractBaseUser) -> bool:
+    """A person decided not to wait for an unknown outcome: the message goes by SMS.
+
+    They may get it twice. False when it became known meanwhile, or was no iMessage.
+    """
+    if attempt.route != Route.IMESSAGE:
+        return False
+    detail = f"{by.get_username()} chose SMS."
+    return apply([Report(attempt.pk, AttemptState.ABANDONED, detail=detail)]) > 0

@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from console import find, keyset, words
-from console.access import SignedIn, page
+from console.access import SignedIn, action, page
 from identifiers import public_ids
-from messaging import audit
-from messaging.models import Message, Send
+from messaging import audit, settle, wake
+from messaging.models import Attempt, Message, Send
+from messaging.states import AttemptState
 from senders.models import SenderIdentity
 
 PERIODS = {"1": "Last 24 hours", "7": "Last 7 days", "30": "Last 30 days", "": "All time"}
@@ -40,6 +42,7 @@ def fallbacks(request: SignedIn) -> HttpResponse:
             "chosen": {name: request.GET.get(name, "") for name in ("route", "reason", "state")}
             | {"days": _days(request), "identity": request.GET.get("identity", "")},
             "send": _send(request),
+            "unknown": audit.unknown(filters),
             "periods": PERIODS.items(),
             "routes": ROUTES.items(),
             "reasons": words.REASONS.items(),
@@ -60,6 +63,19 @@ def story(request: SignedIn, public_id: int) -> HttpResponse:
     message = find.or_404(rows, "message", public_id)
     template = "console/parts/story.html" if request.htmx else "console/story.html"
     return render(request, template, {"story": audit.story(message), "message": message})
+
+
+@action("messaging.change_send")
+def by_sms(request: SignedIn, public_id: int) -> HttpResponse:
+    """Somebody decided not to wait for an outcome that nobody knows."""
+    rows = Attempt.objects.filter(state=AttemptState.UNKNOWN).select_related("message__subscriber")
+    attempt = find.or_404(rows, "attempt", public_id)
+    if settle.send_by_sms(attempt, by=request.user):
+        wake.dispatch()
+        messages.success(request, f"The message to {attempt.message.subscriber} goes by SMS now.")
+    else:
+        messages.info(request, "What became of it is known now, so nothing was sent.")
+    return redirect("console:fallbacks")
 
 
 def _days(request: HttpRequest) -> str:

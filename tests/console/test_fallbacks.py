@@ -1,12 +1,14 @@
 """The audit of fallbacks and its decision chains."""
 
 import datetime as dt
+from typing import Any
 
+import pytest
 from django.test import Client
 from django.utils import timezone
 
 from messaging import audit
-from messaging.models import Attempt, Message
+from messaging.models import Attempt, Batch, Message
 from senders import lanes
 from tests.console.conftest import House
 
@@ -96,3 +98,40 @@ def test_an_inbound_message_has_no_decision_chain(house: House, marketing: Clien
     house.hears("Hello")
     message = Message.objects.get(direction="in")
     assert marketing.get(f"/fallbacks/{message.public_id}/").status_code == 404
+
+
+@pytest.fixture
+def unknown(house: House) -> Attempt:
+    """An iMessage of which nobody knows what became."""
+    send = house.expanded(group_ids=[], subscriber_ids=[house.ada.pk])
+    Batch.objects.all().delete()
+    message = Message.objects.get(send=send)
+    Message.objects.update(state="unknown")
+    return Attempt.objects.create(
+        message=message,
+        number=message.leg,
+        lane=lanes.of_identity(house.identity.pk),
+        gateway=house.identity.gateway,
+        route="imessage",
+        state="unknown",
+    )
+
+
+def test_an_unknown_outcome_is_listed_until_a_person_chooses_sms(
+    unknown: Attempt, marketing: Client, hints: list[tuple[Any, ...]]
+) -> None:
+    assert "Unknown outcomes" in marketing.get("/fallbacks/").content.decode()
+    path = f"/fallbacks/{unknown.public_id}/by-sms"
+    page = marketing.post(path, follow=True).content.decode()
+    assert "goes by SMS now" in page
+    assert "Unknown outcomes" not in page
+    message = Message.objects.get()
+    assert (message.route, message.reason, message.state) == ("sms", "outcome_unknown", "queued")
+    assert ("messaging.tasks.dispatch",) in hints
+    assert marketing.post(path).status_code == 404
+    assert Batch.objects.count() == 1
+
+
+def test_only_marketing_may_choose_sms(unknown: Attempt, auditor: Client) -> None:
+    assert "Send as SMS" not in auditor.get("/fallbacks/").content.decode()
+    assert auditor.post(f"/fallbacks/{unknown.public_id}/by-sms").status_code == 403
