@@ -102,7 +102,8 @@ def facts_sql(*, render: RenderSql | None, people: str, opt_in_range: str = "") 
                %(identity_status)s::text AS identity_status,
                %(imessage_available)s::boolean AS imessage_available,
                s.imessage_capability AS capability,
-               o.opted_in_at IS NOT NULL AND o.opted_out_at IS NULL AS opted_in
+               o.opted_in_at IS NOT NULL
+                   AND (o.opted_out_at IS NULL OR %(is_exempt)s::boolean) AS opted_in
                {body}
           FROM subscribers_subscriber s
           LEFT JOIN subscribers_optin o

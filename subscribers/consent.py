@@ -12,6 +12,7 @@ from datetime import datetime
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
+from django.utils import timezone
 
 from senders.models import SenderIdentity
 from subscribers import ledger
@@ -20,7 +21,6 @@ from subscribers.models import ConsentEvent, OptIn, Subscriber
 
 _Action, _Scope = ConsentEvent.Action, ConsentEvent.Scope
 
-# An opt-in older than the opt-out does not undo it: callbacks may arrive in any order.
 _OPT_IN = """
 insert into subscribers_optin (subscriber_id, identity_id, opted_in_at, proof_message_id)
 values (%s, %s, %s, %s)
@@ -28,7 +28,7 @@ on conflict (subscriber_id, identity_id) do update
 set opted_in_at = excluded.opted_in_at,
     opted_out_at = null,
     proof_message_id = excluded.proof_message_id
-where subscribers_optin.opted_out_at <= excluded.opted_in_at
+where subscribers_optin.opted_out_at is not null
 """
 _OPT_OUT = """
 insert into subscribers_optin (subscriber_id, identity_id, opted_out_at)
@@ -70,7 +70,7 @@ def opt_in(
     scopes = []
     if lifts_opt_out and _lift_everything(subscriber_id, at):
         scopes.append(_Scope.EVERYTHING)
-    if _write(_OPT_IN, [subscriber_id, identity.pk, at, message_id]):
+    if _opt_in_to(subscriber_id, identity, at, message_id):
         scopes.append(_Scope.IDENTITY)
     _record(_Action.OPT_IN, scopes, subscriber_id, identity, at, source, words, message_id, by)
     return bool(scopes)
@@ -86,17 +86,21 @@ def opt_out(
     message_id: int | None = None,
     by: User | None = None,
 ) -> bool:
-    """Opt a person out: of everything, or of one identity and its longcode where
-    ``OPT_OUT_SCOPE`` is ``identity`` and one is given. True when that changed anything."""
+    """Opt a person out: of everything, or of one identity and its longcode where ``OPT_OUT_SCOPE``
+    is ``identity`` and one is given. True when that changed anything.
+
+    The flag holds the moment from which we obey, that is now; the ledger holds ``at``, the moment
+    of the person, and every opt-out, repeated ones too: none of them may be undone by an earlier
+    opt-in.
+    """
     if identity is not None and settings.OPT_OUT_SCOPE == "identity":
         scope = _Scope.IDENTITY
-        has_changed = _write(_OPT_OUT, [subscriber_id, identity.pk, at])
+        has_changed = _write(_OPT_OUT, [subscriber_id, identity.pk, timezone.now()])
     else:
         scope = _Scope.EVERYTHING
         people = Subscriber.objects.filter(pk=subscriber_id, opted_out_at__isnull=True)
-        has_changed = bool(people.update(opted_out_at=at))
-    scopes = [scope] if has_changed else []
-    _record(_Action.OPT_OUT, scopes, subscriber_id, identity, at, source, words, message_id, by)
+        has_changed = bool(people.update(opted_out_at=timezone.now()))
+    _record(_Action.OPT_OUT, [scope], subscriber_id, identity, at, source, words, message_id, by)
     return has_changed
 
 
@@ -141,7 +145,7 @@ def lift(
     scopes = [_Scope.EVERYTHING] if _lift_everything(subscriber_id, at) else []
     if identity is not None:
         has_changed = (
-            _write(_OPT_IN, [subscriber_id, identity.pk, at, message_id])
+            _opt_in_to(subscriber_id, identity, at, message_id)
             if opts_in
             else _forget_opt_out(subscriber_id, identity, at)
         )
@@ -164,15 +168,35 @@ def record_help(
     _record(_Action.HELP, [scope], subscriber_id, identity, at, source, words, message_id, None)
 
 
+def _has_later_opt_out(subscriber_id: int, identity: SenderIdentity | None, at: datetime) -> bool:
+    """Whether they opted out after ``at``: callbacks may arrive in any order. By the ledger's
+    moments, which are those of the person; the flags say since when we obey."""
+    return ConsentEvent.objects.filter(
+        subscriber_id=subscriber_id, identity=identity, action=_Action.OPT_OUT, at__gt=at
+    ).exists()
+
+
+def _opt_in_to(
+    subscriber_id: int, identity: SenderIdentity, at: datetime, message_id: int | None
+) -> bool:
+    if _has_later_opt_out(subscriber_id, identity, at):
+        return False
+    return _write(_OPT_IN, [subscriber_id, identity.pk, at, message_id])
+
+
 def _lift_everything(subscriber_id: int, at: datetime) -> bool:
-    people = Subscriber.objects.filter(pk=subscriber_id, opted_out_at__lte=at)
+    if _has_later_opt_out(subscriber_id, None, at):
+        return False
+    people = Subscriber.objects.filter(pk=subscriber_id, opted_out_at__isnull=False)
     return bool(people.update(opted_out_at=None))
 
 
 def _forget_opt_out(subscriber_id: int, identity: SenderIdentity, at: datetime) -> bool:
     """Back to how the person stood with the identity before: opted in once, or never."""
+    if _has_later_opt_out(subscriber_id, identity, at):
+        return False
     opted_out = OptIn.objects.filter(
-        subscriber_id=subscriber_id, identity=identity, opted_out_at__lte=at
+        subscriber_id=subscriber_id, identity=identity, opted_out_at__isnull=False
     )
     if opted_out.filter(opted_in_at__isnull=False).update(opted_out_at=None):
         return True

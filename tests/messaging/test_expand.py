@@ -219,14 +219,11 @@ class TestMessages:
             state = "queued" if kind == "compliance" else "suppressed"
             assert world.message_to(ada).state == state
 
-    def test_a_confirmation_of_an_opt_out_of_the_identity_goes_by_its_number(self, world):
+    def test_a_confirmation_of_an_opt_out_goes_the_way_that_the_person_wrote(self, world):
         ada = world.person()
         OptIn.objects.filter(subscriber=ada).update(opted_out_at=timezone.now())
         world.queued(ada, kind="compliance")
-        assert (world.message_to(ada).route, world.message_to(ada).reason) == (
-            "sms",
-            "not_opted_in",
-        )
+        assert (world.message_to(ada).route, world.message_to(ada).reason) == ("imessage", "")
 
     def test_a_large_chunk_takes_as_few_statements_as_a_small_one(self, world):
         few, many = world.send(*world.people(2)), world.send(*world.people(50))

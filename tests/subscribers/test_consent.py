@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from subscribers import consent
 from subscribers.models import ConsentEvent, OptIn, Subscriber
@@ -89,11 +90,28 @@ def test_an_opt_out_without_an_identity_is_always_of_everything(settings, person
 
 
 @pytest.mark.parametrize("scope", ["identity", "everything"])
-def test_a_second_opt_out_changes_nothing(settings, scope, person_in, identity):
+def test_a_second_opt_out_changes_no_flag_and_is_on_record(settings, scope, person_in, identity):
     settings.OPT_OUT_SCOPE = scope
     assert change(consent.opt_out, person_in, identity, at=LATER)
     assert not change(consent.opt_out, person_in, identity, at=LATER)
-    assert len(written()) == 2
+    assert len(written()) == 3
+
+
+@pytest.mark.parametrize("scope", ["everything", "identity"])
+def test_an_opt_in_before_a_repeated_opt_out_does_not_undo_it(settings, scope, person_in, identity):
+    settings.OPT_OUT_SCOPE = scope
+    change(consent.opt_out, person_in, identity, at=LATER)
+    change(consent.opt_out, person_in, identity, at=LATER + timedelta(hours=2))
+    assert not change(consent.lift, person_in, identity, at=LATER + timedelta(hours=1))
+    assert is_out(person_in, identity)
+    assert change(consent.lift, person_in, identity, at=LATER + timedelta(hours=3))
+
+
+def test_the_flag_holds_the_moment_from_which_we_obey(person, identity):
+    before = timezone.now()
+    change(consent.opt_out, person, None, at=before - timedelta(hours=1))
+    person.refresh_from_db()
+    assert person.opted_out_at >= before
 
 
 def test_a_person_who_never_opted_in_can_opt_out_of_an_identity(settings, person, identity):
