@@ -80,9 +80,10 @@ def watch_until(supervisor: Supervisor, condition: Callable[[], bool]) -> None:
 
 def test_what_was_started_last_is_stopped_first(supervisor, tmp_path: Path) -> None:
     told = (
-        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit("
-        "open(sys.argv[1].rpartition('/')[0] + '/order', 'a').write(sys.argv[1][-1]) * 0));"
-        "open(sys.argv[1] + '.ready', 'w'); time.sleep(60)"
+        "import pathlib, signal, sys; path = pathlib.Path(sys.argv[1]);"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]);"
+        "path.with_suffix('.ready').touch(); signal.sigwait([signal.SIGTERM]);"
+        "(path.parent / 'order').open('a').write(path.name)"
     )
     for name in ("a", "b", "c"):
         supervisor.start(napper(tmp_path, name, code=told))
