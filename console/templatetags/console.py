@@ -139,6 +139,13 @@ def tapback_words(tapback: Tapback) -> str:
 
 
 @register.filter
+def tapback_event(detail: str) -> str:
+    """What an event's detail (``+love``, ``-love``) says about a tapback."""
+    label = words.TAPBACKS.get(detail[1:], "Reacted to")
+    return f"{label} a message" if detail.startswith("+") else f"No longer: {label.lower()}"
+
+
+@register.filter
 def plain(char: str) -> str:
     """What says the same within GSM-7, where there is something."""
     return words.PLAIN.get(char, "")
@@ -170,11 +177,9 @@ def error_sentence(code: str) -> str:
 
 @register.filter
 def share(part: int, of: int) -> str:
-    """A part as per cent; "under 1 %" where rounding would hide it."""
-    if not of:
-        return "0 %"
-    percent = 100 * part / of
-    return "under 1 %" if 0 < percent < 1 else f"{percent:.0f} %"
+    """A part as per cent, rounded down: only the whole is 100 %, and only nothing is 0 %."""
+    percent = 100 * part // of if of else 0
+    return "under 1 %" if part and not percent else f"{percent} %"
 
 
 @register.filter

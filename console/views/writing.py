@@ -52,33 +52,39 @@ def compose_send(request: SignedIn) -> HttpResponse:
             return redirect("console:sends-one", public_id=send.public_id)
     else:
         form = ComposeForm(initial=_initial(request, draft))
-    return render(
-        request,
-        "console/compose.html",
-        {
-            "form": form,
-            "values": _values(form),
-            "draft": draft,
-            "senders": senders(),
-            "templates": Template.objects.filter(archived_at=None)[:200],
-            "merge_fields": rendering.COLUMNS,
-            "reasons": routing.FALLBACK_REASONS,
-            "live": live(form) if form.is_bound else _live_of_initial(form),
-        },
-        status=422 if form.errors else 200,
-    )
+    shown = live(form) if form.is_bound else _live_of_initial(form)
+    return _page(request, form, draft, shown, status=422 if form.errors else 200)
 
 
 @action("messaging.add_send")
 def live_forecast(request: SignedIn) -> HttpResponse:
+    """The forecast of what is typed so far: its part of the page, or without script the page."""
     form = ComposeForm(request.POST)
-    chosen = request.POST.get("preview_as", "")
-    return render(request, "console/parts/forecast.html", {"live": live(form, preview_as=chosen)})
+    shown = live(form, preview_as=request.POST.get("preview_as", ""))
+    if request.htmx:
+        return render(request, "console/parts/forecast.html", {"live": shown})
+    return _page(request, form, _draft_to_change(request), shown)
+
+
+def _page(
+    request: SignedIn, form: ComposeForm, draft: Send | None, shown: Live, *, status: int = 200
+) -> HttpResponse:
+    context = {
+        "form": form,
+        "values": _values(form),
+        "draft": draft,
+        "senders": senders(),
+        "templates": Template.objects.filter(archived_at=None)[:200],
+        "merge_fields": rendering.COLUMNS,
+        "reasons": routing.FALLBACK_REASONS,
+        "live": shown,
+    }
+    return render(request, "console/compose.html", context, status=status)
 
 
 def live(form: ComposeForm, *, preview_as: str = "") -> Live:
     """Preview and forecast of what is typed so far. Nothing is written."""
-    raw = ComposeForm.clean_body(form) if form.is_valid() else form.data.get("body", "")
+    raw = form.cleaned_data["body"] if form.is_valid() else form.data.get("body", "")
     shown = Live(raw=raw, counted=segments.count(raw) if raw else None)
     if not form.is_valid():
         shown.missing = [str(text) for texts in form.errors.values() for text in texts]

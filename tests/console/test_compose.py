@@ -13,10 +13,15 @@ from subscribers.models import Subscriber
 from tests.console.conftest import House
 
 
+def forecast_of(marketing: Client, form: dict[str, Any]) -> Any:
+    """What the page asks for while somebody types."""
+    return marketing.post("/compose/forecast", form, headers={"HX-Request": "true"})
+
+
 def test_the_forecast_counts_every_person_once_by_route_and_reason(
     house: House, marketing: Client
 ) -> None:
-    page = marketing.post("/compose/forecast", house.form()).content.decode()
+    page = forecast_of(marketing, house.form()).content.decode()
     assert 'data-forecast="imessage">1<' in page
     assert 'data-forecast="sms">2<' in page
     assert 'data-forecast="nobody">3<' in page
@@ -26,19 +31,19 @@ def test_the_forecast_counts_every_person_once_by_route_and_reason(
 
 def test_the_forecast_writes_nothing(house: House, marketing: Client) -> None:
     form = house.form(numbers="+14155550199")
-    assert marketing.post("/compose/forecast", form).status_code == 200
+    assert forecast_of(marketing, form).status_code == 200
     assert not Send.objects.exists()
     assert not Message.objects.exists()
     assert not Subscriber.objects.filter(phone="+14155550199").exists()
 
 
 def test_the_preview_is_the_text_as_a_real_person_reads_it(house: House, marketing: Client) -> None:
-    page = marketing.post("/compose/forecast", house.form()).content.decode()
+    page = forecast_of(marketing, house.form()).content.decode()
     assert page.count("Hello Ada!") == 2  # as iMessage and as SMS
 
 
 def test_the_preview_names_the_character_that_forces_ucs_2(house: House, marketing: Client) -> None:
-    page = marketing.post("/compose/forecast", house.form(body="Café — open")).content.decode()
+    page = forecast_of(marketing, house.form(body="Café — open")).content.decode()
     assert "The character “—” forces UCS-2" in page
     assert "Write - instead" in page
 
@@ -48,7 +53,7 @@ def test_another_status_of_the_sender_changes_the_forecast(
     house: House, marketing: Client, status: str
 ) -> None:
     SenderIdentity.objects.update(status=status)
-    page = marketing.post("/compose/forecast", house.form()).content.decode()
+    page = forecast_of(marketing, house.form()).content.decode()
     assert 'data-forecast="imessage">0<' in page
     assert f'data-reason="identity_{status}"' in page
 
@@ -56,9 +61,19 @@ def test_another_status_of_the_sender_changes_the_forecast(
 def test_an_unfinished_form_says_what_is_missing_instead_of_a_forecast(
     house: House, marketing: Client
 ) -> None:
-    page = marketing.post("/compose/forecast", house.form(groups=[], body="")).content.decode()
+    page = forecast_of(marketing, house.form(groups=[], body="")).content.decode()
     assert "Write a text, or choose a template." in page
     assert "Choose who gets this" in page
+
+
+def test_without_script_the_forecast_comes_with_the_whole_page(
+    house: House, marketing: Client
+) -> None:
+    page = marketing.post("/compose/forecast", house.form()).content.decode()
+    assert 'data-forecast="imessage">1<' in page
+    assert "Hello {{ first_name }}!" in page
+    assert 'action="/compose/"' in page
+    assert not Send.objects.exists()
 
 
 def test_going_on_keeps_a_draft_and_sends_nothing(house: House, marketing: Client) -> None:
@@ -119,7 +134,7 @@ def test_what_is_wrong_is_said_and_nothing_is_written(
     answer = marketing.post("/compose/", form)
     assert answer.status_code == 422
     assert sentence in answer.content.decode()
-    assert sentence in marketing.post("/compose/forecast", form).content.decode()
+    assert sentence in forecast_of(marketing, form).content.decode()
     assert not Send.objects.exists()
     assert Subscriber.objects.count() == people
 

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from console.templatetags.console import share
 from messaging import audit
 from messaging.models import Message, Send
 from messaging.states import MessageState
@@ -132,3 +133,11 @@ def test_the_summary_of_a_send_counts_each_message_once(house: House) -> None:
     assert (summary.imessage, summary.sms, summary.nobody) == (1, 2, 3)
     assert summary.waiting == 3
     assert sum(people for _, _, people in summary.ways()) == 6
+
+
+@pytest.mark.parametrize(
+    ("part", "of", "said"),
+    [(0, 10, "0 %"), (1, 1000, "under 1 %"), (999, 1000, "99 %"), (5, 5, "100 %"), (0, 0, "0 %")],
+)
+def test_only_the_whole_is_a_hundred_per_cent(part: int, of: int, said: str) -> None:
+    assert share(part, of) == said
