@@ -76,7 +76,11 @@ def test_only_its_account_may_reach_the_sockets(place: Place) -> None:
 
 
 @pytest.mark.parametrize("folder", ["x" * 90, "with blank", "with,comma"])
-def test_sockets_go_elsewhere_when_their_folder_cannot_serve(tmp_path: Path, folder: str) -> None:
+def test_sockets_go_elsewhere_when_their_folder_cannot_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.setattr("config.embedded._unprivileged_account", lambda data: None)
+    assert not embedded.prepare_place(tmp_path / "short").temporary
     place = embedded.prepare_place(tmp_path / folder)
     try:
         assert place.temporary

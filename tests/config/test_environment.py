@@ -84,11 +84,15 @@ def test_a_command_beside_a_running_system_finds_its_database(base: Path) -> Non
     assert Reader.for_clone(base).postgres("DATABASE_URL")["NAME"] == "kept"
 
 
-def test_a_database_that_was_named_beats_the_running_one(base: Path, monkeypatch) -> None:
+def test_a_database_that_was_named_beats_the_running_system(base: Path, monkeypatch) -> None:
     running_file(base).parent.mkdir(parents=True)
-    environment.write_private(running_file(base), {"DATABASE_URL": "postgres://a@//s/kept"})
+    running = {"DATABASE_URL": "postgres://a@//s/kept", "CELERY_BROKER_URL": "redis://kept"}
+    environment.write_private(running_file(base), running)
     monkeypatch.setenv("DATABASE_URL", "postgres://db/named")
-    assert Reader.for_clone(base).postgres("DATABASE_URL")["NAME"] == "named"
+    monkeypatch.delenv("CELERY_BROKER_URL")
+    named = Reader.for_clone(base)
+    assert named.postgres("DATABASE_URL")["NAME"] == "named"
+    assert named.str("CELERY_BROKER_URL", default="none") == "none"
 
 
 def test_a_folder_that_cannot_be_used_is_said(base: Path, monkeypatch) -> None:
