@@ -1,6 +1,7 @@
 """The embedded servers: where they live, and that nothing is lost by a hard end."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -80,7 +81,8 @@ def test_sockets_go_elsewhere_when_their_folder_cannot_serve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     monkeypatch.setattr("config.embedded._unprivileged_account", lambda data: None)
-    assert not embedded.prepare_place(tmp_path / "short").temporary
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        assert not embedded.prepare_place(Path(short)).temporary
     place = embedded.prepare_place(tmp_path / folder)
     try:
         assert place.temporary
