@@ -83,9 +83,11 @@ class Request:
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises ``BadRequest``."""
         try:
-            content = json.loads(self.content)
+            content = json.loads(self.content.decode())
+            if b"\\u" in self.content:  # half a surrogate pair could not be kept
+                json.dumps(content, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
-            raise BadRequest("The body is not JSON.") from None
+            raise BadRequest("The body is not JSON in UTF-8.") from None
         if not isinstance(content, dict):
             raise BadRequest("The body is not a JSON object.")
         return content
@@ -194,6 +196,7 @@ def _length(headers: Mapping[str, str]) -> int:
     if "transfer-encoding" in headers:
         raise BadRequest("Send the body with a Content-Length.")
     text = headers.get("content-length", "0")
-    if not text.isascii() or not text.isdigit() or int(text) > MAX_BODY_BYTES:
+    is_number = text.isascii() and text.isdigit() and len(text) < 20
+    if not is_number or int(text) > MAX_BODY_BYTES:
         raise BadRequest(f"The body may have {MAX_BODY_BYTES} bytes.")
     return int(text)

@@ -327,6 +327,8 @@ GOOD = {
         {"body": ""},
         {"body": 7},
         {"body": "x" * 20_001},
+        {"body": "half of a pair: \ud800"},
+        {"reference": "\udc00"},
         {"media_urls": "https://example.com/a.png"},
         {"media_urls": ["javascript:alert(1)"]},
         {"media_urls": [7]},
@@ -345,7 +347,9 @@ def test_a_message_with_an_odd_field_is_refused_with_a_sentence(
     assert running.call("GET", "/control/record").json()["messages"] == []
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b"\xff", b'{"a": "\xed\xa0\x80"}', b"[" * 100_000]
+)
 def test_a_body_that_is_no_object_is_refused(running: Running, body: bytes) -> None:
     for path in ("/messages", "/control/faults", "/phone/act", "/control/people", "/typing"):
         answer = running.call("POST", path, data=body)
@@ -402,6 +406,7 @@ def test_requests_may_come_in_pieces_and_one_right_after_another(running: Runnin
     [
         b"POST /messages HTTP/1.1\r\nContent-Length: many\r\n\r\n",
         b"POST /messages HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /messages HTTP/1.1\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n",
         b"POST /messages HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"GET /" + b"x" * 40_000,
     ],
