@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -47,7 +48,7 @@ class System:
             undo.enter_context(self._alone())
             end_leftovers(self.run_folder / "pids.json")
             self._require_free_port()
-            self._set_aside_logs()
+            self._clear_up()
             undo.callback(self.supervisor.stop)
             undo.enter_context(self._database_and_broker())
             self._start_simulator()
@@ -78,8 +79,10 @@ class System:
                 "Choose another with VAR=, or start as the user that it belongs to."
             ) from None
 
-    def _set_aside_logs(self) -> None:
-        """Begin new logs and keep those of the run before."""
+    def _clear_up(self) -> None:
+        """Begin new logs, keep those of the run before, and drop what it left half done."""
+        shutil.rmtree(self.run_folder / "tmp", ignore_errors=True)
+        (self.run_folder / "tmp").mkdir(mode=0o700)
         for log in (self.var / "logs").glob("*.log"):
             log.replace(log.with_name(log.name + ".before"))
 
@@ -108,6 +111,7 @@ class System:
             **os.environ,
             "VAR": str(self.var),
             "PORT": str(self.port),
+            "TMPDIR": str(self.run_folder / "tmp"),  # what a killed process leaves goes with it
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "PYTHONUNBUFFERED": "1",
         }

@@ -77,10 +77,13 @@ def test_the_simulator_takes_another_port_when_its_own_is_taken(up: System, busy
     assert int((up.var / "simulator-port").read_text()) != busy_port
 
 
-def test_the_logs_of_the_run_before_are_kept(up: System) -> None:
+def test_the_logs_of_the_run_before_are_kept_and_its_temporary_files_are_not(up: System) -> None:
+    (up.run_folder / "tmp").mkdir()
+    (up.run_folder / "tmp/half").touch()
     up._log("web").write_text("before")
-    up._set_aside_logs()
+    up._clear_up()
     assert not up._log("web").exists()
+    assert list((up.run_folder / "tmp").iterdir()) == []
     assert (up.var / "logs/web.log.before").read_text() == "before"
 
 
