@@ -68,7 +68,9 @@ class Supervisor:
     @contextmanager
     def listening_for_stop(self) -> Iterator[None]:
         """Turn Ctrl-C, a polite kill and a closed terminal into :class:`Stopped`."""
-        kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        kinds = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asks to live on
+            kinds.append(signal.SIGHUP)
         before = {kind: signal.signal(kind, self._note_stop) for kind in kinds}
         try:
             yield

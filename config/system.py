@@ -27,6 +27,8 @@ from config.supervisor import Say, Service, Supervisor, end_leftovers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
+# Below are the ports of the system; the last is left to the simulator.
+_FIRST_PORT, _EXAMPLE_PORT, _LAST_PORT = 1024, 8000, 65535
 
 
 class System:
@@ -122,10 +124,15 @@ class System:
         return hashlib.sha256(os.fsencode(self.var)).hexdigest()[:12]
 
     def _require_free_port(self) -> None:
+        if not _FIRST_PORT <= self.port < _LAST_PORT:
+            raise StartError(
+                f"PORT must be a number from {_FIRST_PORT} to {_LAST_PORT - 1}: "
+                f"PORT={_EXAMPLE_PORT} bin/run"
+            )
         if not _is_free(self.port):
             raise StartError(
                 f"Port {self.port} is taken by another program. "
-                f"Choose another: PORT={self.port + 10} bin/run"
+                f"Choose another: PORT={_any_free_port()} bin/run"
             )
 
     def _simulator_port(self) -> int:

@@ -30,7 +30,14 @@ def busy_port():
 
 def test_a_port_that_is_taken_is_said_with_another_to_try(up: System, busy_port: int) -> None:
     up.port = busy_port
-    with pytest.raises(StartError, match=rf"Port {busy_port} is taken .*PORT={busy_port + 10} bin"):
+    with pytest.raises(StartError, match=rf"Port {busy_port} is taken .*PORT=\d+ bin/run"):
+        up.run()
+
+
+@pytest.mark.parametrize("port", [0, 80, 65535, 99999])
+def test_a_port_that_cannot_be_ours_is_said(up: System, port: int) -> None:
+    up.port = port
+    with pytest.raises(StartError, match="PORT must be a number from 1024 to 65534"):
         up.run()
 
 
