@@ -142,6 +142,8 @@ def lift(
     ``opts_in`` opts them in to that identity too; a START texted to its longcode does not. True
     when anything changed; an opt-out later than ``at`` stays as it is.
     """
+    if _has_later_opt_out(subscriber_id, None, at):
+        return False
     scopes = [_Scope.EVERYTHING] if _lift_everything(subscriber_id, at) else []
     if identity is not None:
         has_changed = (

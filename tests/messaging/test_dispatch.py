@@ -1,5 +1,6 @@
 """Claim, send, settle: who gets what, by which way, and never twice."""
 
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -265,6 +266,22 @@ def test_an_opt_out_while_a_batch_is_under_way_stops_the_hand_over(world, monkey
     assert world.carrier.texts_to(carol.phone) == []
     assert world.message_to(carol, send).reason == "opted_out"
     assert [a.state for a in world.attempts_of(carol)] == [AttemptState.RELEASED]
+
+
+def test_consent_is_read_again_when_a_slow_carrier_made_it_half_a_second_old(world, monkeypatch):
+    clock = itertools.count(start=0.0, step=0.05)
+    monkeypatch.setattr(dispatch.time, "monotonic", lambda: next(clock))
+    people = world.people(30)
+    world.queued(*people)
+    late = people[-1]
+
+    def late_leaves(message):
+        Subscriber.objects.filter(pk=late.pk).update(opted_out_at=timezone.now())
+
+    world.carrier.before_answer = late_leaves
+    dispatch.run(runner=HandRunner(world.carrier, max_in_flight=1), budget_seconds=1e9)
+    assert world.carrier.texts_to(late.phone) == []
+    assert len(world.carrier.handed) == 29
 
 
 def test_a_pause_while_a_batch_is_under_way_stops_the_hand_over(world, monkeypatch):

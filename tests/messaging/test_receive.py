@@ -115,8 +115,10 @@ def test_the_same_stop_reported_twice_is_one_message_and_one_confirmation(world,
 
 def test_a_start_that_arrives_late_does_not_undo_the_stop_written_after_it(world, write):
     write("STOP", seconds_ago=5)
+    world.carrier.handed.clear()
     write("START", seconds_ago=10)
     assert _person().opted_out_at is not None
+    assert world.carrier.handed == []
     write("START", seconds_ago=1)
     assert _person().opted_out_at is None
 
