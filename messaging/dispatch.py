@@ -48,6 +48,7 @@ class Handover:
         self.failures = 0
         self.has_success = False
         self.checked_at = time.monotonic()
+        self.opted_out: frozenset[int] = frozenset()
         self.is_lost = False
 
     @property
@@ -55,23 +56,33 @@ class Handover:
         return self.claim.legs[self.next :]
 
     @property
-    def has_pending(self) -> bool:
-        return self.next < len(self.claim.legs)
+    def waiting(self) -> int:
+        """How many messages still want room in the air."""
+        return 0 if self.is_lost else len(self.claim.legs) - self.next
 
     @property
     def is_over(self) -> bool:
-        return self.open == 0 and (self.is_lost or not self.has_pending)
+        return self.open == 0 and self.waiting == 0
 
     def next_leg(self) -> Leg | None:
-        """The next message that may leave now; ``None`` when all have, or none may any more."""
+        """The next message that may leave now; ``None`` when all have, or none may any more.
+
+        Whoever opted out meanwhile keeps their place in the batch: ``handed`` counts places.
+        """
+        while self._may_go_on():
+            leg = self.claim.legs[self.next]
+            self.next += 1
+            if leg.subscriber_id not in self.opted_out:
+                return leg
+            self._release([leg], reason="opted_out")
+        return None
+
+    def _may_go_on(self) -> bool:
+        """Whether there is a next message, in an open window; opens the next one if need be."""
         is_stale = time.monotonic() - self.checked_at > CONSENT_SECONDS
-        if self.has_pending and (self.next >= self.claim.handed or is_stale):
+        if self.waiting and (self.next >= self.claim.handed or is_stale):
             self._renew()
-        if not self.has_pending or self.is_lost:
-            return None
-        leg = self.claim.legs[self.next]
-        self.next += 1
-        return leg
+        return self.waiting > 0
 
     def _renew(self) -> None:
         """Open the next window: with consent read again, and only while the lease is ours."""
@@ -79,16 +90,12 @@ class Handover:
         renewal = claims.renew(self.claim, handed=handed, pending=self.pending)
         self.checked_at = time.monotonic()
         self.claim.handed = handed
+        self.opted_out = renewal.opted_out
         if not renewal.is_ours:
             self.is_lost = True
         elif not renewal.is_running:
             self._release(self.pending)
             self.claim.legs = self.claim.legs[: self.next]
-        elif renewal.opted_out:
-            refused = [leg for leg in self.pending if leg.subscriber_id in renewal.opted_out]
-            self._release(refused, reason="opted_out")
-            kept = [leg for leg in self.pending if leg.subscriber_id not in renewal.opted_out]
-            self.claim.legs = self.claim.legs[: self.next] + kept
 
     def _release(self, legs: list[Leg], *, reason: str = "") -> None:
         self.reports += [

@@ -10,6 +10,7 @@ from django.utils import timezone
 from messaging import claim as claims
 from messaging import dispatch, expand, sweep, tasks
 from messaging.models import Attempt, Batch, Message, Send
+from subscribers.models import Subscriber
 from tests.messaging.conftest import HandRunner, lost
 
 
@@ -194,3 +195,28 @@ def test_a_killed_worker_with_a_slow_carrier_texts_nobody_twice(world, monkeypat
             world.hand_over()
         assert set(world.carrier.per_number.values()) == {1}
         assert set(world.carrier.per_number) == {person.phone for person in people}
+
+
+def test_an_opt_out_in_a_batch_that_is_cut_off_has_nobody_texted_twice(world, monkeypatch):
+    """What is left out of a batch must not shift the places up to which it may have left."""
+    monkeypatch.setattr(claims, "WINDOW", 2)
+    people = world.people(6)
+    world.queued(*people)
+
+    def leave_then_die(message):
+        Subscriber.objects.filter(pk=people[3].pk).update(opted_out_at=timezone.now())
+        if len(world.carrier.handed) == 4:
+            world.carrier.before_answer = lambda message: None
+            world.carrier.handed.append(message)
+            raise KeyboardInterrupt
+
+    world.carrier.before_answer = leave_then_die
+    with contextlib.suppress(KeyboardInterrupt):
+        dispatch.run(runner=HandRunner(world.carrier, max_in_flight=1))
+    _time_passes()
+    for _ in range(3):
+        sweep.run()
+        world.hand_over()
+    assert set(world.carrier.per_number.values()) == {1}
+    assert people[3].phone not in world.carrier.per_number
+    assert len(world.carrier.per_number) == 5
