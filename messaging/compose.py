@@ -287,10 +287,19 @@ def revise(send: Send, draft: Draft) -> bool:
         return True
 
 
-def schedule(send: Send, *, at: datetime | None = None, by: AbstractBaseUser | None = None) -> bool:
-    """Let a draft go at a moment (its own, or now, when none is given)."""
+def schedule(
+    send: Send,
+    *,
+    at: datetime | None = None,
+    by: AbstractBaseUser | None = None,
+    foreseen: Sequence[tuple[str, str, int]] | None = None,
+) -> bool:
+    """Let a draft go at a moment (its own, or now, when none is given).
+
+    ``foreseen``: the forecast as (route, reason, people), kept to compare the outcome with.
+    """
     moment = at or send.scheduled_at or timezone.now()
-    return move(send.pk, "schedule", by=by, scheduled_at=moment)
+    return move(send.pk, "schedule", by=by, scheduled_at=moment, forecast=foreseen)
 
 
 def pause(send: Send, *, by: AbstractBaseUser | None = None) -> bool:

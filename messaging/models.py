@@ -112,6 +112,9 @@ class Send(models.Model):
     expanded_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
+    #: What was foreseen when a person started it: [route, reason, people] for each way.
+    forecast = models.JSONField(null=True, blank=True, editable=False)
+
     external_id = models.CharField(max_length=200, blank=True)
     tags = models.JSONField(default=dict, blank=True)
     origin = models.CharField(max_length=8, choices=Origin.choices, default=Origin.CONSOLE)

@@ -74,13 +74,21 @@ def progress(request: SignedIn, public_id: int) -> HttpResponse:
 @action("messaging.change_send")
 def start(request: SignedIn, public_id: int) -> HttpResponse:
     send = _find(public_id)
-    if send.state == SendState.DRAFT and forecast.forecast(send).total == 0:
-        messages.error(request, "Nobody is in this audience. Choose other groups or people.")
-    elif send.state not in {SendState.DRAFT, SendState.SCHEDULED}:
+    if send.state == SendState.DRAFT:
+        _start(request, send)
+    else:
         messages.info(request, "This send has started already. It was not started twice.")
-    elif compose.schedule(send, by=request.user) and not _is_later(send):
-        wake.expand(send.pk)
     return redirect("console:sends-one", public_id=public_id)
+
+
+def _start(request: SignedIn, send: Send) -> None:
+    foreseen = forecast.forecast(send)
+    if not foreseen.imessage + foreseen.sms:
+        messages.error(request, "Nobody would get this. Choose other groups or people.")
+        return
+    ways = [(row.route, row.reason, row.people) for row in foreseen.rows]
+    if compose.schedule(send, by=request.user, foreseen=ways) and not _is_later(send):
+        wake.expand(send.pk)
 
 
 @action("messaging.change_send")
@@ -126,7 +134,7 @@ def _context(send: Send) -> dict[str, Any]:
     return {
         "send": send,
         "summary": summary,
-        "ways": _ways(summary),
+        "ways": _ways(send, summary),
         "version": hashlib.sha256(drawn.encode()).hexdigest()[:16],
         "is_live": send.state in RUNNING or send.state == SendState.SCHEDULED,
         "is_settling": send.state == SendState.DONE and _is_fresh(send),
@@ -138,16 +146,22 @@ def _context(send: Send) -> dict[str, Any]:
     }
 
 
-def _ways(summary: audit.Summary) -> list[dict[str, Any]]:
-    """One row per way and reason, with its states: their people add up to the audience."""
+def _ways(send: Send, summary: audit.Summary) -> list[dict[str, Any]]:
+    """One row per way and reason, with what was foreseen and what became of its people: both add up
+    to the audience."""
+    people = {(route, reason): count for route, reason, count in summary.ways()}
+    foreseen = {(route, reason): count for route, reason, count in send.forecast or []}
+    if not people:
+        return []
     return [
         {
             "route": route,
             "reason": reason,
-            "people": people,
-            "states": [(state, count) for state, count in summary.states(route, reason)],
+            "people": people.get((route, reason), 0),
+            "foreseen": foreseen.get((route, reason), 0),
+            "states": summary.states(route, reason),
         }
-        for route, reason, people in summary.ways()
+        for route, reason in [*people, *(way for way in foreseen if way not in people)]
     ]
 
 

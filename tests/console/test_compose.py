@@ -218,7 +218,7 @@ def test_a_send_for_later_waits_for_its_moment(
 def test_a_send_to_nobody_is_not_started(house: House, marketing: Client) -> None:
     draft = house.draft(excluded_group_ids=[house.group.pk])
     page = marketing.post(f"/sends/{draft.public_id}/start", follow=True).content.decode()
-    assert "Nobody is in this audience." in page
+    assert "Nobody would get this." in page
     assert Send.objects.get().state == "draft"
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from console.templatetags.console import share
-from messaging import audit
+from messaging import audit, expand
 from messaging.models import Message, Send
 from messaging.states import MessageState
 from tests.console.conftest import House
@@ -33,6 +34,23 @@ def test_the_outcome_equals_the_forecast_and_adds_up_to_the_audience(
         ("nobody", "invalid_number"): 1,
     }
     assert "Every person once: 6 in all." in page
+
+
+def test_what_was_foreseen_stands_beside_what_became_of_it(house: House, marketing: Client) -> None:
+    send = house.draft()
+    marketing.post(f"/sends/{send.public_id}/start")
+    house.ada.opted_out_at = timezone.now()
+    house.ada.save(update_fields=["opted_out_at"])
+    expand.run(send.pk)
+    page = marketing.get(f"/sends/{send.public_id}/")
+    ways = {
+        (way["route"], way["reason"]): (way["foreseen"], way["people"])
+        for way in page.context["ways"]
+    }
+    assert ways["imessage", ""] == (1, 0)
+    assert ways["", "opted_out"] == (1, 2)
+    assert ways["sms", "not_capable"] == (1, 1)
+    assert "Foreseen" in page.content.decode()
 
 
 def test_a_policy_that_forbids_a_fallback_shows_those_people_as_not_sent(
