@@ -133,7 +133,10 @@ class Availability:
 
 @dataclass(frozen=True, slots=True)
 class RemoteMessage:
-    """A message as the carrier remembers it (look-up and history)."""
+    """A message as the carrier remembers it (look-up and history).
+
+    ``error`` is set when the status is ``FAILED``: a key of ``senders.gateways.errors.REFUSALS``.
+    """
 
     gateway_message_id: str
     reference: str

@@ -55,6 +55,8 @@ class Carrier:
     by_route: dict[str, Answer] = field(default_factory=dict)
     before_answer: Callable[[dict[str, Any]], None] = lambda message: None
     remembers: bool = True
+    #: What a look-up finds, where it is not simply delivered.
+    found: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, call: HttpCall) -> HttpReply:
         if call.method == "POST" and call.url.endswith("/messages"):
@@ -91,6 +93,7 @@ class Carrier:
                     "status": "delivered",
                     "at": "2026-01-02T03:04:05+00:00",
                     "error": "",
+                    **self.found,
                 }
                 return HttpReply(200, {}, json.dumps(found).encode())
         return HttpReply(404, {}, b'{"error": {"code": "unknown_message"}}')

@@ -10,6 +10,7 @@ from django.utils import timezone
 from messaging import claim as claims
 from messaging import dispatch, expand, sweep, tasks
 from messaging.models import Attempt, Batch, Message, Send
+from senders.models import Gateway
 from subscribers.models import Subscriber
 from tests.messaging.conftest import HandRunner, lost
 
@@ -22,6 +23,7 @@ def _time_passes(seconds: float = 3600) -> None:
     earlier = timezone.now() - timedelta(seconds=seconds)
     Batch.objects.filter(state="leased").update(lease_until=earlier)
     Attempt.objects.update(claimed_at=earlier)
+    Message.objects.update(state_at=earlier)
 
 
 def test_a_worker_lost_right_after_its_claim_leaves_unknowns_that_nobody_repeats(world):
@@ -67,6 +69,7 @@ def test_a_carrier_that_can_tell_says_what_became_of_an_unknown(world):
     )
     _time_passes()
     sweep.expired_leases()
+    _time_passes()
     assert sweep.look_up_unknown() == 1
     assert world.message_to(ada).state == "delivered"
     world.hand_over()
@@ -79,6 +82,7 @@ def test_what_the_carrier_provably_never_had_is_sent_after_all(world):
     _claim(world)
     _time_passes()
     sweep.expired_leases()
+    _time_passes()
     assert sweep.look_up_unknown() == 1
     world.hand_over()
     assert world.carrier.texts_to(ada.phone) == ["imessage"]
@@ -89,6 +93,8 @@ def test_an_unknown_is_not_looked_up_while_its_request_may_still_arrive(world):
     ada = world.person()
     world.carrier.by_number[ada.phone] = lost(may_have_left=True)
     world.sent(ada)
+    # Claimed long ago, and cut off just now: what counts is the cut.
+    Attempt.objects.update(claimed_at=timezone.now() - timedelta(minutes=1))
     assert sweep.look_up_unknown() == 0
     assert [a.state for a in world.attempts_of(ada)] == ["unknown"]
 
@@ -189,8 +195,8 @@ def test_a_killed_worker_with_a_slow_carrier_texts_nobody_twice(world, monkeypat
         with contextlib.suppress(KeyboardInterrupt):
             dispatch.run(runner=HandRunner(world.carrier, max_in_flight=2))
         world.carrier.before_answer = lambda message: None
-        _time_passes()
         for _ in range(3):
+            _time_passes()
             sweep.run()
             world.hand_over()
         assert set(world.carrier.per_number.values()) == {1}
@@ -213,10 +219,74 @@ def test_an_opt_out_in_a_batch_that_is_cut_off_has_nobody_texted_twice(world, mo
     world.carrier.before_answer = leave_then_die
     with contextlib.suppress(KeyboardInterrupt):
         dispatch.run(runner=HandRunner(world.carrier, max_in_flight=1))
-    _time_passes()
     for _ in range(3):
+        _time_passes()
         sweep.run()
         world.hand_over()
     assert set(world.carrier.per_number.values()) == {1}
     assert people[3].phone not in world.carrier.per_number
     assert len(world.carrier.per_number) == 5
+
+
+def test_what_a_look_up_finds_failed_falls_back_for_the_carriers_reason(world):
+    ada = world.person()
+    world.carrier.by_number[ada.phone] = lost(may_have_left=True)
+    world.sent(ada)
+    world.carrier.found = {"status": "failed", "error": "not_on_imessage"}
+    _time_passes()
+    assert sweep.look_up_unknown() == 1
+    assert (world.message_to(ada).route, world.message_to(ada).reason) == ("sms", "not_capable")
+
+
+def test_unknowns_that_nobody_can_answer_delay_no_others(world, monkeypatch):
+    monkeypatch.setattr(sweep, "_MOST", 2)
+    ada, *others = world.people(4)
+    world.carrier.by_route["imessage"] = lost(may_have_left=True)
+    world.sent(ada, *others)
+    mute = Gateway.objects.create(kind="gone", name="Gone", base_url="http://carrier.invalid")
+    Attempt.objects.exclude(message__subscriber=ada).update(gateway=mute)
+    _time_passes()
+    assert sweep.look_up_unknown() == 1
+    assert world.message_to(ada).state == "delivered"
+
+
+def test_a_slow_carrier_is_not_asked_about_everything_in_one_sweep(world, monkeypatch):
+    monkeypatch.setattr(sweep, "_LOOK_UP_SECONDS", -1.0)
+    world.carrier.by_route["imessage"] = lost(may_have_left=True)
+    world.sent(*world.people(3))
+    _time_passes()
+    assert sweep.look_up_unknown() == 0
+
+
+def test_unknowns_that_stay_unknown_delay_no_fallback_of_others(world, monkeypatch):
+    monkeypatch.setattr(sweep, "_MOST", 1)
+    monkeypatch.setattr(sweep, "look_up_unknown", lambda: 0)
+    world.carrier.by_route = dict.fromkeys(("imessage", "sms"), lost(may_have_left=True))
+    world.sent(world.person(capability="no"), unknown_policy="fall_back")
+    world.sent(world.person(), unknown_policy="fall_back", fallback_reasons=["not_capable"])
+    ada = world.person()
+    world.sent(ada, unknown_policy="fall_back")
+    _time_passes()
+    assert sweep.run()["close_unknown"] == 1
+    assert world.message_to(ada).route == "sms"
+
+
+def test_a_batch_that_can_not_be_closed_stops_no_other_repair(world, monkeypatch):
+    ada, bob = world.people(2)
+    poison, _ = world.queued(ada), world.queued(bob)
+    _claim(world), _claim(world)
+    close = sweep._close
+
+    def fail_on_poison(batch):
+        if batch.send_id == poison.pk:
+            raise RuntimeError
+        close(batch)
+
+    def fail():
+        raise RuntimeError
+
+    monkeypatch.setattr(sweep, "_close", fail_on_poison)
+    monkeypatch.setattr(sweep, "look_up_unknown", fail)
+    _time_passes()
+    assert sweep.run()["expired_leases"] == 1
+    assert [a.state for a in world.attempts_of(bob)] == ["unknown"]

@@ -35,7 +35,7 @@ from senders.gateways.errors import (
     OutcomeUnknown,
     RateLimited,
 )
-from senders.gateways.simulator.callbacks import as_text, facts, is_signed
+from senders.gateways.simulator.callbacks import as_error_code, as_text, facts, is_signed
 from senders.gateways.simulator.statuses import ERRORS, LINE_STATES, STATUSES
 
 DEADLINE_SECONDS = 10.0
@@ -222,7 +222,7 @@ def _remote_message(item: Any) -> RemoteMessage:
             body=as_text(item["body"]),
             status=STATUSES[item["status"]],
             at=datetime.fromisoformat(item["at"]),
-            error=as_text(item["error"]),
+            error=as_error_code(item["error"]),
         )
     except (KeyError, TypeError, ValueError):
         raise OutcomeUnknown("a message that can't be read") from None

@@ -62,7 +62,7 @@ def _status(data: dict[str, Any], at: datetime) -> StatusReport:
     status = STATUSES[data["status"]]
     error_code = ""
     if status is DeliveryStatus.FAILED:
-        error_code = ERRORS.get(as_text(data["error"]), DeliveryFailed).code
+        error_code = as_error_code(data["error"]) or DeliveryFailed.code
     return StatusReport(
         status=status,
         at=at,
@@ -129,6 +129,12 @@ def as_text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("not text")
     return value
+
+
+def as_error_code(value: object) -> str:
+    """Our code for a failure in the simulator's words; ``""`` where it names none."""
+    word = as_text(value)
+    return ERRORS.get(word, DeliveryFailed).code if word else ""
 
 
 def _truth(value: object) -> bool:
