@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.models import User
 
 from identifiers import e164, public_ids
 from messaging import compose
@@ -44,6 +45,13 @@ class SignInForm(AuthenticationForm):
         super().__init__(*args, **kwargs)
         self.fields["username"].error_messages["required"] = "Enter your user name."
         self.fields["password"].error_messages["required"] = "Enter your password."
+
+    def clean_username(self) -> str:
+        name = str(self.cleaned_data["username"])
+        longest = User._meta.get_field("username").max_length
+        if longest and len(name) > longest:
+            raise self.get_invalid_login_error()  # no sign-in has it, and no record could keep it
+        return name
 
 
 class ComposeForm(forms.Form):

@@ -133,6 +133,12 @@ def test_a_wrong_password_says_what_to_check_and_keeps_the_name(db: None, client
     assert 'value="ada"' in page
 
 
+def test_a_user_name_longer_than_any_is_refused_like_a_wrong_one(db: None, client: Client) -> None:
+    answer = client.post("/login/", {"username": "a" * 300, "password": "no"})
+    assert answer.status_code == 200
+    assert "don’t match" in answer.content.decode()
+
+
 def test_signing_in_never_leads_elsewhere(db: None, client: Client) -> None:
     User.objects.create_user("ada", password="analytical engine")
     answer = client.post(
