@@ -72,9 +72,19 @@ class Summary:
         return self.by_route(routing.NOWHERE)
 
     @property
+    def cancelled(self) -> int:
+        """Those who would have got it, had nobody cancelled the send before."""
+        return self.by_state({MessageState.CANCELLED})
+
+    @property
     def sendable(self) -> int:
         """Everybody who gets it, or should have."""
-        return self.imessage + self.sms
+        return self.imessage + self.sms + self.cancelled
+
+    @property
+    def gone(self) -> int:
+        """Those whose message has left, whatever became of it."""
+        return self.sendable - self.cancelled - self.waiting
 
     @property
     def waiting(self) -> int:
@@ -103,10 +113,21 @@ class Summary:
     @property
     def fallbacks(self) -> int:
         """Messages that went by SMS although iMessage was asked for."""
-        return sum(o.people for o in self.outcomes if o.route == Route.SMS and o.reason)
+        return sum(
+            outcome.people
+            for outcome in self.outcomes
+            if outcome.route == Route.SMS
+            and outcome.reason
+            and outcome.state != MessageState.CANCELLED
+        )
 
     def by_route(self, route: str) -> int:
-        return sum(outcome.people for outcome in self.outcomes if outcome.route == route)
+        """Everybody on this route who is not cancelled: with those, the routes add up to all."""
+        return sum(
+            outcome.people
+            for outcome in self.outcomes
+            if outcome.route == route and outcome.state != MessageState.CANCELLED
+        )
 
     def by_state(self, states: Iterable[str]) -> int:
         wanted = frozenset(states)

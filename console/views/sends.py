@@ -178,10 +178,9 @@ def _pace(send: Send, summary: audit.Summary) -> dict[str, Any] | None:
         return None
     end = send.finished_at or timezone.now()
     seconds = max((end - send.audience_at).total_seconds(), 0.001)
-    gone = summary.people - summary.waiting - summary.nobody
-    rate = gone / seconds
+    rate = summary.gone / seconds
     left = summary.waiting / rate if rate > 0 and summary.waiting else None
-    return {"rate": rate, "left": left, "seconds": seconds, "gone": gone}
+    return {"rate": rate, "left": left, "seconds": seconds}
 
 
 def _failure(send: Send) -> str:

@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from console.templatetags.console import share
 from messaging import audit, expand
-from messaging.models import Message, Send
+from messaging.models import Batch, Message, Send
 from messaging.states import MessageState
 from tests.console.conftest import House
 
@@ -96,6 +96,19 @@ def test_pause_resume_and_cancel(
         assert send.state == state
     assert ("messaging.tasks.dispatch",) in hints
     assert not Message.objects.filter(send=send, state=MessageState.QUEUED).exists()
+
+
+def test_whoever_was_cancelled_is_not_counted_as_handed_over(
+    house: House, marketing: Client
+) -> None:
+    send = house.expanded()
+    Message.objects.filter(send=send, route="imessage").update(state=MessageState.DELIVERED)
+    Batch.objects.filter(send=send, route="imessage").delete()
+    marketing.post(f"/sends/{send.public_id}/cancel")
+    summary = audit.summary(send)
+    assert (summary.gone, summary.cancelled, summary.sendable) == (1, 2, 3)
+    assert summary.imessage + summary.sms + summary.nobody + summary.cancelled == summary.people
+    assert "2 cancelled" in marketing.get(f"/sends/{send.public_id}/").content.decode()
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "cancel"])
