@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import F
+from django.db import transaction
 
 from senders.models import Gateway
 
@@ -24,14 +24,19 @@ def record_success(gateway_id: int) -> None:
 
 
 def record_failures(gateway_id: int, *, count: int, now: datetime) -> None:
-    """Count failures in a row; from the threshold on, open the breaker, longer each time."""
-    Gateway.objects.filter(pk=gateway_id).update(
-        consecutive_failures=F("consecutive_failures") + count
-    )
-    gateway = Gateway.objects.only("consecutive_failures", "breaker_open_until").get(pk=gateway_id)
-    excess = gateway.consecutive_failures - Gateway.BREAKER_THRESHOLD
-    if excess >= 0 and gateway.is_available(now):
-        pause = min(OPEN_FOR * 2 ** min(excess, 10), OPEN_FOR_AT_MOST)
-        Gateway.objects.filter(pk=gateway_id, consecutive_failures__gt=0).update(
-            breaker_open_until=now + pause
-        )
+    """Count failures in a row; at the threshold, open the breaker, longer each time it opens.
+
+    Hundreds of calls that fail together are one outage: from the threshold on, a failure is
+    counted only once for each time that the breaker opens again.
+    """
+    with transaction.atomic():
+        gateway = Gateway.objects.select_for_update(of=("self",)).get(pk=gateway_id)
+        if gateway.breaker_open_until is not None and gateway.breaker_open_until > now:
+            return  # they left before it opened
+        before, threshold = gateway.consecutive_failures, Gateway.BREAKER_THRESHOLD
+        failures = before + 1 if before >= threshold else min(before + count, threshold)
+        changes: dict[str, object] = {"consecutive_failures": failures}
+        if failures >= threshold:
+            pause = OPEN_FOR * 2 ** min(failures - threshold, 10)
+            changes["breaker_open_until"] = now + min(pause, OPEN_FOR_AT_MOST)
+        Gateway.objects.filter(pk=gateway_id).update(**changes)
