@@ -19,3 +19,5 @@ if __name__ == "__main__":
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"Tapback is not set up correctly: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # a Ctrl-C before there was anything to stop
