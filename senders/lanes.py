@@ -11,6 +11,8 @@ from senders.models import Lane, Longcode, SenderIdentity
 
 #: A batch holds at most so much of a lane's time, so that consent is fresh and pausing is prompt.
 BATCH_SECONDS = 3.0
+#: A lane that was looked at late catches up by so much: its clock ticks once a second.
+CATCH_UP = timedelta(seconds=1)
 
 
 def of_identity(identity_id: int) -> Lane:
@@ -32,7 +34,7 @@ def batch_size(line: SenderIdentity | Longcode, *, most: int) -> int:
 def advance(lane: Lane, *, messages: int, rate: float, now: datetime) -> None:
     """Charge a claim to the lane: its next moment moves by messages ÷ rate."""
     Lane.objects.filter(pk=lane.pk).update(
-        next_at=Greatest(F("next_at"), Value(now)) + timedelta(seconds=messages / rate)
+        next_at=Greatest(F("next_at"), Value(now - CATCH_UP)) + timedelta(seconds=messages / rate)
     )
 
 
