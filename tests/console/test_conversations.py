@@ -228,8 +228,8 @@ def test_the_inbox_lists_who_wrote_last_first_and_pages_by_place(
     for number in range(55):
         person = Subscriber.objects.create(phone=f"+9990000{number:04}")
         conversation = house.hears(f"Hello {number}", person=person)
-        # Two of each moment: a page may end between them.
-        at = now - dt.timedelta(minutes=number // 2)
+        # Two of each moment: the first page ends between two of them.
+        at = now - dt.timedelta(minutes=(number + 1) // 2)
         Conversation.objects.filter(pk=conversation.pk).update(last_at=at)
     first = marketing.get("/conversations/").context
     second = marketing.get(f"/conversations/?after={first['next']}").context

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from identifiers import public_ids
 from messaging import audit
 from messaging.models import Attempt, Batch, Message
 from senders import lanes
@@ -31,6 +32,8 @@ def test_filters_live_in_the_address(house: House, marketing: Client) -> None:
     assert {route for route, _ in _listed(marketing, "route=sms")} == {"sms"}
     assert {route for route, _ in _listed(marketing, "route=nobody")} == {""}
     assert _listed(marketing, f"identity={house.identity.public_id}&route=sms")
+    another = public_ids.encode("identity", house.identity.pk + 1)
+    assert _listed(marketing, f"identity={another}") == set()
     assert _listed(marketing, f"send={send.public_id}")
     assert _listed(marketing, f"send={house.draft().public_id}") == set()
     assert _listed(marketing, "state=delivered") == set()
