@@ -26,10 +26,12 @@ from messaging.routing import decision_sql, rule_sql
 from messaging.states import RUNNING, AttemptState, MessageState, SendState
 from senders import lanes
 from senders.gateways.contract import Route
-from senders.models import Lane
+from senders.models import Gateway, Lane, Longcode
 
 #: So many messages of a batch are handed over before its lease is renewed and consent read again.
 WINDOW = 250
+#: Behind a breaker that was open, a lane lets one message try, and then waits so long.
+TRICKLE_PAUSE = timedelta(seconds=1)
 
 
 class Leg(NamedTuple):
@@ -72,13 +74,19 @@ class _Answer(NamedTuple):
 
 
 def ready_lanes() -> list[int]:
-    """The lanes that may claim now, the most urgent work first."""
+    """The lanes that may claim now, the most urgent work first. Texts whose gateway is paused or
+    down wait; iMessages in the same case are claimed, and routing sends them by SMS."""
     sql = f"""
-        SELECT l.id FROM {Lane._meta.db_table} l CROSS JOIN LATERAL
+        SELECT l.id FROM {Lane._meta.db_table} l
+          LEFT JOIN {Longcode._meta.db_table} c ON c.id = l.longcode_id
+          LEFT JOIN {Gateway._meta.db_table} g ON g.id = c.gateway_id
+         CROSS JOIN LATERAL
                (SELECT b.priority, b.due_at FROM {Batch._meta.db_table} b
                  WHERE b.lane_id = l.id AND b.state = 'open' AND b.due_at <= %(now)s
                  ORDER BY b.priority, b.due_at, b.id LIMIT 1) next
-         WHERE l.next_at <= %(now)s ORDER BY next.priority, next.due_at, l.id"""
+         WHERE l.next_at <= %(now)s AND g.is_paused IS NOT TRUE
+           AND coalesce(g.breaker_open_until, '-infinity') <= %(now)s
+         ORDER BY next.priority, next.due_at, l.id"""
     with connection.cursor() as cursor:
         cursor.execute(sql, {"now": timezone.now()})
         return [key for (key,) in cursor.fetchall()]
@@ -113,14 +121,12 @@ def _nothing(batch: Batch, lane: Lane) -> Claim:
 def _lane(lane_id: int, now: datetime) -> Lane | None:
     """The lane, if it may speak now. A lane with a pace is locked: one claim at a time."""
     lane = Lane.objects.select_related("identity__gateway", "longcode__gateway").get(pk=lane_id)
-    # An iMessage lane whose gateway is down is claimed all the same: routing sends its messages by
-    # SMS.
     if lane.longcode_id and not lane.gateway.is_available(now):
         return None
     if lane.messages_per_second is None and not lane.gateway.is_on_probation:
         return lane if lane.next_at <= now else None
     locked = (
-        Lane.objects.select_for_update(skip_locked=True, of=("self",))
+        Lane.objects.select_for_update(skip_locked=True, no_key=True, of=("self",))
         .filter(pk=lane_id, next_at__lte=now)
         .first()
     )
@@ -187,6 +193,8 @@ def _lease(batch: Batch, lane: Lane, now: datetime) -> Claim:
     )
     if lane.messages_per_second is not None:
         lanes.advance(lane, messages=len(legs), rate=lane.messages_per_second, now=now)
+    if lane.gateway.is_on_probation:
+        lanes.rest(lane.pk, until=now + TRICKLE_PAUSE)
     return Claim(batch.pk, batch.send_id, lane, Route(batch.route), lease, legs, handed)
 
 

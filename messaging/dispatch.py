@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
+from datetime import timedelta
 
-from django.db import OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from identifiers import public_ids
@@ -21,7 +22,7 @@ from messaging.claim import Claim, Leg
 from messaging.models import Batch
 from messaging.settle import Report
 from messaging.states import AttemptState
-from senders import breaker, wire
+from senders import breaker, lanes, wire
 from senders.gateways.contract import Adapter, Line, Outbound, SendResult
 from senders.gateways.errors import GatewayError, NotSupported, OutcomeUnknown
 from senders.wire import Finished, Runner
@@ -33,6 +34,11 @@ CONSENT_SECONDS = 0.4
 _WAIT_SECONDS = 0.05
 #: While calls are in the air, new work is looked for this often.
 _LOOK_SECONDS = 0.03
+#: A lane whose claim failed is left alone for so long.
+_REST_AFTER_FAULT = timedelta(seconds=5)
+#: The answers of a carrier are worth waiting for a database that is away for a moment.
+_SETTLE_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
+_DATABASE_IS_AWAY = (OperationalError, InterfaceError)
 
 
 class Handover:
@@ -167,28 +173,59 @@ class Dispatcher:
             self._settle()
         return self.claimed
 
+    @property
+    def _room(self) -> int:
+        """How much more may be claimed. What is claimed must begin at once: its lease runs."""
+        return self.runner.room - sum(handover.waiting for handover in self.handovers)
+
     def _fill(self) -> bool:
         """Put into the air what there is room for. Whether anything was claimed or started."""
-        started = self._start_pending()
-        while self.runner.room > 0 and self.look_at <= time.monotonic() < self.ends_at:
-            new = list(self._claim_one_each())
-            if not new:
+        try:
+            started = self._start_pending()
+            return self._claim_more() or started
+        except _DATABASE_IS_AWAY:
+            logger.exception("this run takes on nothing more")
+            self._take_on_nothing_more()
+            return False
+
+    def _take_on_nothing_more(self) -> None:
+        """Only what is in the air is waited for; the rest is the sweep's."""
+        self.ends_at = 0.0
+        for handover in self.handovers:
+            handover.is_lost = True
+        connection.close_if_unusable_or_obsolete()
+
+    def _claim_more(self) -> bool:
+        claimed = False
+        while self._room > 0 and self.look_at <= time.monotonic() < self.ends_at:
+            if not self._claim_one_each():
                 self.look_at = time.monotonic() + _LOOK_SECONDS if self.handovers else 0.0
                 break
-            started = True
-            self.handovers += [handover for handover in new if handover.claim.legs]
+            claimed = True
             self._start_pending()
             self._settle()
-        return started
+        return claimed
 
-    def _claim_one_each(self) -> Iterator[Handover]:
+    def _claim_one_each(self) -> bool:
+        """A batch of each lane that is ready, as far as there is room. Whether there was any."""
+        found = False
         for lane_id in claims.ready_lanes():
-            if self.runner.room <= 0:
-                return
-            claim = claims.claim(lane_id)
-            if claim is not None:
+            if self._room <= 0:
+                break
+            claim = self._claim(lane_id)
+            found |= claim is not None
+            if claim is not None and claim.legs:
                 self.claimed += len(claim.legs)
-                yield Handover(claim, _adapter(claim))
+                self.handovers.append(Handover(claim, _adapter(claim)))
+        return found
+
+    def _claim(self, lane_id: int) -> Claim | None:
+        try:
+            return claims.claim(lane_id)
+        except Exception:  # one lane's fault must not lose what others have in the air
+            logger.exception("a lane could not be claimed", extra={"lane": lane_id})
+            lanes.rest(lane_id, until=timezone.now() + _REST_AFTER_FAULT)
+            return None
 
     def _start_pending(self) -> bool:
         started = False
@@ -212,8 +249,13 @@ class Dispatcher:
         over = [handover for handover in self.handovers if handover.is_over]
         for handover in over:
             self.handovers.remove(handover)
-            finish(handover)
-            self.look_at = 0.0  # it may have queued the next leg
+            self.look_at = 0.0  # it may queue the next leg
+            try:
+                finish(handover)
+            except Exception:  # when its lease runs out, the sweep says that it is unknown
+                logger.exception(
+                    "a batch could not be settled", extra={"batch": handover.claim.batch_id}
+                )
 
 
 def _adapter(claim: Claim) -> Adapter | None:
@@ -227,17 +269,25 @@ def _adapter(claim: Claim) -> Adapter | None:
 def finish(handover: Handover) -> None:
     """Write what became of a batch, and end its lease, in one transaction."""
     claim = handover.claim
-    try:
-        _settle(handover)
-    except OperationalError:
-        # Two writers may have wanted the same rows in different orders: once more, from the start.
-        _settle(handover)
+    _settle_patiently(handover)
     gateway_id = claim.lane.gateway.pk
     if handover.has_success:
         breaker.record_success(gateway_id)
     elif handover.failures:
         breaker.record_failures(gateway_id, count=handover.failures, now=timezone.now())
     sends.finish_if_done(claim.send_id)
+
+
+def _settle_patiently(handover: Handover) -> None:
+    """The database may be away; or two writers wanted the same rows in different orders."""
+    for pause in _SETTLE_PAUSES:
+        try:
+            _settle(handover)
+            return
+        except _DATABASE_IS_AWAY:
+            connection.close_if_unusable_or_obsolete()
+            time.sleep(pause)
+    _settle(handover)
 
 
 def _settle(handover: Handover) -> None:

@@ -8,9 +8,12 @@ cursor: it shows progress, may be killed anywhere, and may be run twice at once.
 from __future__ import annotations
 
 import json
+import logging
+import time
+from collections.abc import Callable
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from messaging import audience, sends
@@ -23,7 +26,11 @@ from messaging.states import SendState
 from senders import lanes
 from senders.gateways.contract import Route
 
+logger = logging.getLogger(__name__)
+
 CHUNK = 10_000
+#: So long a send keeps its worker before others get their turn.
+_TURN_SECONDS = 5.0
 
 
 def run(send_id: int, *, most_chunks: int | None = None) -> int:
@@ -40,14 +47,36 @@ def run(send_id: int, *, most_chunks: int | None = None) -> int:
     return made
 
 
+def go_on(send_id: int, *, after_each: Callable[[], None]) -> bool:
+    """Expand a send for a while, calling ``after_each`` when a chunk made messages. Whether there
+    is more to do.
+
+    A send that can't be expanded ends as failed, and what waits of it is cancelled.
+    """
+    ends_at = time.monotonic() + _TURN_SECONDS
+    try:
+        while (made := step(send_id)) is not None:
+            if made:
+                after_each()
+            if time.monotonic() > ends_at:
+                return True
+    except (OperationalError, InterfaceError):
+        raise  # the database is away; the clock calls again
+    except Exception as error:
+        logger.exception("a send could not be expanded", extra={"send": send_id})
+        sends.move(send_id, "fail", detail=type(error).__name__, finished_at=timezone.now())
+    return False
+
+
 def step(send_id: int) -> int | None:
     """Expand one chunk, in one transaction. Returns how many messages were made; ``None`` when
-    there is nothing left to do, or the send may not go on."""
+    there is nothing left to do, the send may not go on, or somebody else is at it."""
     now = timezone.now()
     if Send.objects.filter(pk=send_id, scheduled_at__lte=now).exists():
         sends.move(send_id, "start", audience_at=now)
     with transaction.atomic():
-        send = Send.objects.select_for_update(no_key=True).filter(pk=send_id).first()
+        free = Send.objects.select_for_update(no_key=True, skip_locked=True)
+        send = free.filter(pk=send_id).first()
         if send is None or send.state != SendState.EXPANDING:
             return None
         after = send.expanded_to

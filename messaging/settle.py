@@ -35,6 +35,8 @@ from senders.models import SenderIdentity
 from subscribers import capability, consent
 from subscribers.models import ConsentEvent, Subscriber
 
+_MOST_OF_AN_ID = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -102,6 +104,13 @@ class _Change:
     now: datetime
     events: list[Event] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
+    sms_lanes: dict[int, int] = field(default_factory=dict)
+
+    def sms_lane(self, longcode_id: int) -> int:
+        """The key of a longcode's lane, asked for once."""
+        if longcode_id not in self.sms_lanes:
+            self.sms_lanes[longcode_id] = lanes.of_longcode(longcode_id).pk
+        return self.sms_lanes[longcode_id]
 
     def note(self, attempt: _Attempt, kind: str, *, old: str, new: str, report: Report) -> None:
         message = attempt.message
@@ -185,7 +194,7 @@ def _load(attempt_ids: Iterable[int]) -> dict[int, _Attempt]:
 def _take(attempt: _Attempt, report: Report, change: _Change) -> bool:
     """Fold one report into an attempt; whether it moved."""
     old = attempt.state
-    if report.gateway_message_id:
+    if _can_be_kept(report.gateway_message_id):
         attempt.gateway_message_id = report.gateway_message_id
         attempt.last = attempt.last or report
     if not _may_move(attempt, report.state):
@@ -200,6 +209,11 @@ def _take(attempt: _Attempt, report: Report, change: _Change) -> bool:
         attempt.message.is_changed = True
     change.note(attempt, Event.Kind.STATE, old=old, new=report.state, report=report)
     return True
+
+
+def _can_be_kept(carrier_id: str) -> bool:
+    """Of an id that the column does not take, the status counts all the same."""
+    return 0 < len(carrier_id) <= _MOST_OF_AN_ID and carrier_id.isprintable()
 
 
 def _may_move(attempt: _Attempt, reported: AttemptState) -> bool:
@@ -246,7 +260,7 @@ def _go_on(attempt: _Attempt, step: NextStep, report: Report, change: _Change) -
         return
     if step.next == Next.FALL_BACK:
         message.route, message.reason = Route.SMS, step.reason
-        lane_id = lanes.of_longcode(message.sms_longcode_id).pk
+        lane_id = change.sms_lane(message.sms_longcode_id)
     else:
         lane_id = attempt.lane_id
     message.state, message.error_code = MessageState.QUEUED, ""
@@ -413,10 +427,13 @@ def _learn(attempts: Iterable[_Attempt], now: datetime) -> None:
     opted_out = [a.message.subscriber_id for a in failed if a.error_code == "opted_out"]
     if opted_out:
         consent.opt_out_many(opted_out, at=now, source=ConsentEvent.Source.CARRIER)
+    pauses: dict[int, float] = {}
     for attempt in failed:
-        pause = attempt.last.retry_after_seconds if attempt.last else None
+        asked = attempt.last.retry_after_seconds if attempt.last else None
+        pauses[attempt.lane_id] = max(pauses.get(attempt.lane_id, 0.0), asked or 0.0)
+    for lane_id, pause in sorted(pauses.items()):
         if pause:
-            lanes.rest(attempt.lane_id, until=now + timedelta(seconds=pause))
+            lanes.rest(lane_id, until=now + timedelta(seconds=pause))
     for identity_id, code in {
         (a.message.identity_id or 0, a.error_code)
         for a in failed

@@ -4,37 +4,25 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from messaging import (
-    claim,
-)
-from messaging import (
-    dispatch as dispatching,
-)
-from messaging import (
-    expand as expansion,
-)
-from messaging import (
-    sweep as repairs,
-)
-from messaging import (
-    wake as hints,
-)
+from messaging import claim
+from messaging import dispatch as dispatching
+from messaging import expand as expansion
+from messaging import sweep as repairs
+from messaging import wake as hints
 
 
 @shared_task(name="messaging.tasks.dispatch")
 def dispatch() -> None:
     """Hand over what is due."""
-    dispatching.run()
-    if claim.ready_lanes():
+    if dispatching.run() and claim.ready_lanes():
         hints.dispatch()
 
 
 @shared_task(name="messaging.tasks.expand")
 def expand(send_id: int) -> None:
-    """Expand one send, waking the dispatcher as messages come."""
-    while (made := expansion.step(send_id)) is not None:
-        if made:
-            hints.dispatch()
+    """Expand one send for a while, waking the dispatcher as messages come."""
+    if expansion.go_on(send_id, after_each=hints.dispatch):
+        hints.expand(send_id)
 
 
 @shared_task(name="messaging.tasks.wake")

@@ -230,6 +230,9 @@ def test_a_success_closes_the_breaker(world):
     world.sent(*world.people(5))
     world.imessage_gateway.refresh_from_db()
     assert world.imessage_gateway.consecutive_failures == 0
+    assert len(world.carrier.handed) == 1
+    Lane.objects.update(next_at=timezone.now())
+    world.hand_over()
     assert len(world.carrier.handed) == 5
 
 
