@@ -28,7 +28,8 @@ class Link(NamedTuple):
     icon: str
     url: str
     is_current: bool
-    unread: int
+    #: How many wait in it; ``None`` where nothing can.
+    unread: int | None
 
 
 PLACES: tuple[Place, ...] = (
@@ -55,15 +56,16 @@ def links(request: HttpRequest) -> Iterator[Link]:
     section = request.resolver_match.url_name or "" if request.resolver_match else ""
     for place in PLACES:
         if request.user.has_perm(place.permission):
-            unread = _unread() if place.section == "conversations" else 0
+            waiting = unread() if place.section == "conversations" else None
             is_current = section.split("-")[0] == place.section
-            yield Link(place.label, place.icon, reverse(place.view), is_current, unread)
+            yield Link(place.label, place.icon, reverse(place.view), is_current, waiting)
     if request.user.is_staff and request.user.has_perm("senders.view_senderidentity"):
         yield Link(
-            "Senders", "antenna", reverse("admin:senders_senderidentity_changelist"), False, 0
+            "Senders", "antenna", reverse("admin:senders_senderidentity_changelist"), False, None
         )
 
 
-def _unread() -> int:
+def unread() -> int:
+    """How many conversations wait to be read, counted up to one more than is shown."""
     rows = Conversation.objects.filter(unread__gt=0).values("pk")[: MOST_UNREAD + 1]
     return len(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import zlib
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import phonenumbers
 from django import template
@@ -143,6 +143,12 @@ def tapback_event(detail: str) -> str:
     """What an event's detail (``+love``, ``-love``) says about a tapback."""
     label = words.TAPBACKS.get(detail[1:], "Reacted to")
     return f"{label} a message" if detail.startswith("+") else f"No longer: {label.lower()}"
+
+
+@register.filter
+def is_web_address(text: str) -> bool:
+    """Whether a link may lead there: carriers pass on whatever they were given."""
+    return urlsplit(text).scheme in ("http", "https")
 
 
 @register.filter

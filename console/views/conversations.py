@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from console import find, words
+from console import find, navigation, words
 from console.access import SignedIn, action, page
 from identifiers import public_ids
 from messaging import compose, gestures, timeline, wake
@@ -36,6 +36,7 @@ def inbox_list(request: SignedIn) -> HttpResponse:
     context = _inbox(request)
     if request.GET.get("version") == context["inbox_version"]:
         return HttpResponse(status=204)
+    context |= {"is_poll": True, "unread": navigation.unread()}
     return render(request, "console/parts/inbox.html", context)
 
 

@@ -137,6 +137,23 @@ def _take_in(page: Page) -> None:
     pytest.fail("the carrier told us nothing")
 
 
+def test_older_messages_join_above_and_the_poll_leaves_them_there(
+    house: House, sign_in: SignIn
+) -> None:
+    for number in range(60):
+        conversation = house.hears(f"Message {number:02}")
+    page = sign_in(roles.MARKETING)
+    page.goto(page.url + f"conversations/{conversation.public_id}/")
+    expect(page.locator("#said .bubble")).to_have_count(40)
+    page.get_by_role("link", name="Older messages").click()
+    expect(page.locator("#said .bubble")).to_have_count(60)
+    house.hears("One more")
+    expect(page.locator("#said").get_by_text("One more")).to_be_visible()
+    bodies = page.locator("#said .bubble").all_inner_texts()
+    assert bodies == [*(f"Message {number:02}" for number in range(60)), "One more"]
+    assert page.url.endswith(f"conversations/{conversation.public_id}/")
+
+
 def test_an_auditor_reads_and_is_offered_nothing_to_change(house: House, sign_in: SignIn) -> None:
     send = house.expanded()
     conversation = house.hears("Hello")

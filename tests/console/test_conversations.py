@@ -111,6 +111,18 @@ def test_what_people_write_is_shown_as_words(house: House, marketing: Client) ->
     assert "&lt;script&gt;" in page
 
 
+def test_an_attachment_is_a_link_only_where_it_leads_to_the_web(
+    house: House, marketing: Client
+) -> None:
+    conversation = house.hears("Look")
+    urls = ["https://example.com/cat.jpg", "javascript:alert(1)", "data:text/html,x"]
+    Message.objects.update(media_urls=urls)
+    page = marketing.get(f"/conversations/{conversation.public_id}/").content.decode()
+    assert 'href="https://example.com/cat.jpg"' in page
+    assert "javascript:" not in page
+    assert "data:text" not in page
+
+
 def test_reading_marks_the_conversation_read_for_us_and_the_person(
     house: House, marketing: Client, gestures_made: list[str]
 ) -> None:
@@ -254,4 +266,6 @@ def test_the_poll_of_the_inbox_answers_only_when_something_came(
     version = marketing.get("/conversations/list").context["inbox_version"]
     assert marketing.get(f"/conversations/list?version={version}").status_code == 204
     house.hears("Hello again")
-    assert marketing.get(f"/conversations/list?version={version}").status_code == 200
+    answer = marketing.get(f"/conversations/list?version={version}")
+    assert answer.status_code == 200
+    assert 'id="unread" hx-swap-oob="true"' in answer.content.decode()
