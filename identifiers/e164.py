@@ -38,6 +38,8 @@ def normalize(text: str, *, region: str | None = None) -> str:
         raise InvalidPhone(
             "Write the number with + and country code, such as +14155550101."
         ) from None
+    if parsed.extension:
+        raise InvalidPhone("An extension can’t be texted. Write a number without one.")
     formatted = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     if is_unreal(formatted):
         return formatted

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import RegexValidator, validate_email
 from django.db.models import Q
 from unfold.widgets import (
     UnfoldAdminPasswordToggleWidget,
@@ -134,6 +134,13 @@ def _credential_field(spec: CredentialField) -> forms.CharField:
         label=spec.label,
         help_text=spec.help_text,
         max_length=4000,
+        # A character that can't be seen, pasted with a key, would fail every message.
+        validators=[
+            RegexValidator(
+                r"\A[ -~]+\Z",
+                f"Type the {spec.label} or copy it again: it holds a character that no key has.",
+            )
+        ],
         widget=UnfoldAdminPasswordToggleWidget(attrs={"autocomplete": "new-password"}),
         error_messages={"required": f"Give the {spec.label}: the carrier insists on it."},
     )

@@ -72,6 +72,8 @@ def test_a_number_without_country_code_is_refused_rather_than_guessed(typed):
         ("4155552671, 4155552672", "US"),
         ("9" * 400, "US"),
         ("+1\x00415", "US"),
+        ("+1 (415) 555-0101 ext 99", "US"),
+        ("tel:+14155552671;ext=5", None),
     ],
 )
 def test_what_is_no_number_is_refused_with_a_sentence(typed, region):

@@ -106,6 +106,20 @@ def test_a_refused_form_does_not_echo_a_credential(admin: Client, gateway: Gatew
     assert page.context["errors"]
 
 
+@pytest.mark.parametrize("pasted", ["key\u200b", "\u202ekey", "key\nkey", "“key”"])
+def test_a_credential_with_a_character_that_no_key_has_is_refused(
+    admin: Client, gateway: Gateway, pasted: str
+) -> None:
+    page = admin.post(
+        f"{GATEWAYS}{gateway.pk}/change/",
+        {"name": gateway.name, "base_url": gateway.base_url, "credential_api_key": pasted},
+    )
+
+    assert "it holds a character that no key has" in text_of(page)
+    gateway.refresh_from_db()
+    assert gateway.credentials["api_key"] == "key-of-the-account"
+
+
 def test_an_empty_credential_keeps_the_stored_one(admin: Client, gateway: Gateway) -> None:
     admin.post(
         f"{GATEWAYS}{gateway.pk}/change/",
