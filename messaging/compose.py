@@ -14,11 +14,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from messaging import expand, settle
-from messaging.models import Batch, Conversation, Send, Template
+from messaging.models import Batch, Conversation, Message, Send, Template
 from messaging.rendering import TemplateError, parse
 from messaging.routing import FALLBACK_REASONS
 from messaging.sends import move
-from messaging.states import SendState
+from messaging.states import MessageState, SendState
 from senders.models import Longcode, SenderIdentity
 from subscribers.models import Group, Subscriber
 
@@ -332,7 +332,8 @@ def cancel(send: Send, *, by: AbstractBaseUser | None = None) -> bool:
             .exclude(state=Batch.State.LEASED)
             .order_by("pk")
         )
-        settle.cancel([key for batch in waiting for key in batch.message_ids])
+        for batch in waiting:
+            settle.cancel(batch.message_ids)
         Batch.objects.filter(pk__in=[batch.pk for batch in waiting]).delete()
         return True
 
@@ -348,7 +349,22 @@ def reply(
 
     Merge fields work here as in any text. Raises :class:`NotValid`.
     """
-    return _speak(conversation, body=body, kind=Send.Kind.REPLY, by=by, media_urls=media_urls)
+    with transaction.atomic():
+        send = _speak(conversation, body=body, kind=Send.Kind.REPLY, by=by, media_urls=media_urls)
+        _put_on_top(send, conversation)
+    return send
+
+
+def _put_on_top(send: Send, conversation: Conversation) -> None:
+    """Show an answer as its conversation's last words, unless nobody may text it."""
+    said = Message.objects.filter(send=send).exclude(state=MessageState.SUPPRESSED).first()
+    if said is not None:
+        Conversation.objects.filter(pk=conversation.pk).update(
+            last_body=said.body[: Conversation.MOST_PREVIEWED],
+            last_direction=Message.Direction.OUT,
+            last_route=said.route,
+            last_at=said.created_at,
+        )
 
 
 def answer_automatically(conversation: Conversation, *, body: str, kind: str) -> Send:

@@ -245,11 +245,6 @@ class Message(models.Model):
     def public_id(self) -> int:
         return public_ids.encode("message", self.pk)
 
-    @property
-    def is_fallback(self) -> bool:
-        """Whether iMessage was asked for and SMS was used."""
-        return self.first_route == Route.IMESSAGE and self.route == Route.SMS
-
 
 class Batch(models.Model):
     """A few seconds' worth of queued messages of one lane and one send: the unit of claim.
@@ -417,6 +412,8 @@ class Conversation(models.Model):
     """What one person and one longcode (with its identity) say to each other. Made when the person
     writes, or staff write to them. Its last words and unread count are kept on the row."""
 
+    MOST_PREVIEWED = 200
+
     subscriber = models.ForeignKey(
         Subscriber, on_delete=models.PROTECT, related_name="conversations"
     )
@@ -425,7 +422,7 @@ class Conversation(models.Model):
     identity = models.ForeignKey(
         SenderIdentity, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
-    last_body = models.CharField(max_length=200, blank=True)
+    last_body = models.CharField(max_length=MOST_PREVIEWED, blank=True)
     last_direction = models.CharField(max_length=3, choices=Message.Direction.choices, blank=True)
     last_route = models.CharField(max_length=8, choices=_choices(Route), blank=True)
     last_at = models.DateTimeField(default=timezone.now)

@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 #: A typing bubble that nobody took away disappears by itself.
 TYPING_LASTS = timedelta(seconds=12)
-_PREVIEW_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +139,7 @@ def _converse(received: Message, line: _Line) -> Conversation:
     )
     Conversation.objects.filter(pk=conversation.pk).update(
         identity=line.identity,
-        last_body=received.body[:_PREVIEW_CHARACTERS],
+        last_body=received.body[: Conversation.MOST_PREVIEWED],
         last_direction=Message.Direction.IN,
         last_route=received.route,
         last_at=received.created_at,
@@ -231,6 +230,8 @@ def _answer(conversation: Conversation, confirmation: Confirmation, text: str) -
     except compose.NotValid as error:
         fields = [problem.field for problem in error.problems]
         logger.warning("automatic answer not sent", extra={"fields": fields})
+    except Exception:  # what the person asked for holds, whatever becomes of the answer
+        logger.exception("automatic answer not sent")
 
 
 def tapback(gateway: Gateway, fact: InboundTapback) -> bool:

@@ -69,7 +69,6 @@ class _Message:
     subscriber_id: int
     identity_id: int | None
     send_id: int
-    send_kind: str
     send_state: str
     allowed: list[str] | None
     unknown_policy: str
@@ -173,7 +172,7 @@ def _load(attempt_ids: Iterable[int]) -> dict[int, _Attempt]:
     sql = f"""
         SELECT a.id, a.number, a.state, a.route, a.lane_id, a.gateway_id,
                m.id, m.leg, m.state, m.route, m.first_route, m.reason, m.error_code,
-               m.subscriber_id, m.identity_id, m.send_id, s.kind, s.state, s.fallback_reasons,
+               m.subscriber_id, m.identity_id, m.send_id, s.state, s.fallback_reasons,
                s.unknown_policy, s.longcode_id
           FROM {Attempt._meta.db_table} a
           JOIN {Message._meta.db_table} m ON m.id = a.message_id

@@ -153,7 +153,6 @@ class TestMessages:
         message = world.message_to(ada)
         assert (message.first_route, message.route, message.reason) == ("sms", "sms", "")
         assert (message.longcode, message.identity) == (lone, None)
-        assert not message.is_fallback
 
     @pytest.mark.parametrize(
         ("fields", "expected"),

@@ -276,3 +276,27 @@ def test_reading_a_conversation_empties_its_unread_count(world, write):
     write("hi")
     gestures.mark_read(Conversation.objects.get(), by=None)
     assert Conversation.objects.get().unread == 0
+
+
+def test_an_answer_by_staff_is_on_top_of_its_conversation(world, write):
+    write("hi")
+    compose.reply(Conversation.objects.get(), body="Hello {{ phone }}", by=None)
+    conversation = Conversation.objects.get()
+    assert (conversation.last_direction, conversation.last_route) == ("out", "imessage")
+    assert conversation.last_body == f"Hello {PHONE}"
+    assert conversation.last_at == Message.objects.latest("pk").created_at
+
+
+def test_an_answer_that_nobody_may_text_is_not_on_top_of_its_conversation(world, write):
+    write("stop")
+    compose.reply(Conversation.objects.get(), body="Wait!", by=None)
+    assert Conversation.objects.get().last_body == "stop"
+
+
+def test_a_stop_holds_even_when_it_can_not_be_confirmed(world, write, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError
+
+    monkeypatch.setattr(compose, "answer_automatically", fail)
+    assert write("STOP").matched == 1
+    assert _person().opted_out_at is not None
