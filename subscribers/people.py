@@ -47,11 +47,6 @@ def _keys(phones: Sequence[str]) -> dict[str, int]:
     return {phone: key for phone, key in rows if phone}
 
 
-def by_phone(phone: str) -> Subscriber | None:
-    """The person with this E.164 number."""
-    return Subscriber.objects.filter(phone=phone).first()
-
-
 def search(text: str, limit: int = 20) -> list[Subscriber]:
     """People by the beginning of a name, a number or its last digits, or a whole e-mail address.
 

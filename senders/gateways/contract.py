@@ -190,8 +190,6 @@ class Capabilities:
     delivery_receipts: bool = False
     read_receipts: bool = False
     look_up: LookUp = LookUp.NONE
-    #: At most this many calls in flight on one connection pool.
-    max_in_flight: int = 512
 
 
 @dataclass(frozen=True, slots=True)
