@@ -36,9 +36,10 @@ class Token(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """A request that a program marked with a key, and what it was answered.
+    """A request that a program marked with a key. The row is written in the transaction of what
+    was asked, so that it is there when that was done, and only then.
 
-    ``status`` is null while the first request is still being answered.
+    ``answer`` is for dialects that repeat it; Mobile Text Alerts refuses the second request.
     """
 
     token = models.ForeignKey(Token, on_delete=models.CASCADE, related_name="+")

@@ -1,7 +1,7 @@
 """The breaker of a gateway: failures in a row open it, time half-opens it, a success closes it.
 
 While it is open, routing says ``route_unavailable``; when the time has passed, a trickle (one
-message a claim) tries it. State is on the gateway's row, because it must hold across machines.
+message a second and lane) tries it. State is on the gateway's row: it must hold across machines.
 """
 
 from __future__ import annotations
