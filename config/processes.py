@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +18,10 @@ _ON_LINUX = sys.platform == "linux"
 _LIBC = ctypes.CDLL(None, use_errno=True) if _ON_LINUX else None
 
 
+# Two dispatch processes keep 512 connections each; a user's limit is often 1024, or 256 on macOS.
+_OPEN_FILES = 8192
+
+
 class StartError(Exception):
     """Something can't be started; the message says what to do."""
 
@@ -27,6 +32,14 @@ class Account:
 
     uid: int
     gid: int
+
+
+def allow_many_files() -> None:
+    """Let us, and every child from here on, have thousands of files and connections open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def die_with_parent(death_signal: int, parent: int) -> None:

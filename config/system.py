@@ -44,6 +44,7 @@ class System:
 
     def run(self) -> None:
         """Start everything, say where it is, keep it running until told to stop, stop it."""
+        processes.allow_many_files()
         with ExitStack() as undo:
             undo.enter_context(self.supervisor.listening_for_stop())
             self._make_folders()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -41,8 +42,13 @@ async def run(options: argparse.Namespace) -> None:
     caller = Caller()
     carrier = Carrier(seed=options.seed, journal=journal, later=loop.call_later, tell=caller.add)
     api = Api(carrier, api_key=options.api_key)
+    all_open: set[Connection] = set()
+    most_kept = _most_kept()
     server = await loop.create_server(
-        lambda: Connection(api), options.host, options.port, backlog=1024
+        lambda: Connection(api, all_open, most_kept=most_kept),
+        options.host,
+        options.port,
+        backlog=1024,
     )
     caller.start(carrier.line_of, carrier.event_is_over)
     carrier.load()
@@ -58,6 +64,12 @@ async def run(options: argparse.Namespace) -> None:
         server.close()
         await caller.stop()
         journal.close()
+
+
+def _most_kept() -> int:
+    """How many connections may stay open between requests: half of what our limit allows."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit // 2
 
 
 if __name__ == "__main__":

@@ -97,10 +97,16 @@ Handler = Callable[[Request], Answer]
 
 
 class Connection(asyncio.Protocol):
-    """One connection, one request after another."""
+    """One connection, one request after another.
 
-    def __init__(self, handler: Handler) -> None:
+    ``all_open`` holds every open connection. When it has more than ``most_kept``, connections end
+    with their answer: a customer's idle ones must not use up the files that we may open.
+    """
+
+    def __init__(self, handler: Handler, all_open: set[Connection], *, most_kept: int) -> None:
         self._handler = handler
+        self._all_open = all_open
+        self._most_kept = most_kept
         self._buffer = bytearray()
         self._is_answering = False
         self._is_over = False
@@ -109,6 +115,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._all_open.add(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._all_open.discard(self)
 
     def data_received(self, data: bytes) -> None:
         if not self._is_over:
@@ -159,7 +169,8 @@ class Connection(asyncio.Protocol):
         return Request(method, rest.rpartition(" ")[0], headers, content)
 
     def _answer(self, request: Request) -> None:
-        keeps = request.headers.get("connection", "").lower() != "close"
+        is_asked_to_close = request.headers.get("connection", "").lower() == "close"
+        keeps = not is_asked_to_close and len(self._all_open) <= self._most_kept
         try:
             answer = self._handler(request)
         except BadRequest as fault:

@@ -154,6 +154,18 @@ def test_children_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     until(lambda: not lives(child))
 
 
+def test_a_low_limit_of_open_files_is_raised_as_far_as_allowed() -> None:
+    code = (
+        "import resource; from config import processes;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2000));"
+        "processes.allow_many_files();"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ended.stdout.strip() == "(2000, 2000)"
+
+
 def test_leftovers_of_a_killed_run_are_ended_and_strangers_are_not(tmp_path: Path) -> None:
     left = napper(tmp_path, "left").start()
     stranger = napper(tmp_path, "stranger").start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import socket
 import sqlite3
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
@@ -155,6 +157,27 @@ def test_an_answer_that_says_nothing_is_unknown_and_looking_up_tells(
     with pytest.raises(OutcomeUnknown):
         customer.send()
     assert (customer.found() is not None) is is_recorded
+
+
+def test_kept_connections_do_not_use_up_the_files_that_it_may_open(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))  # the child inherits it
+    try:
+        running = Running(tmp_path / "record.sqlite3")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    request.addfinalizer(running.stop)
+
+    sessions = [requests.Session() for _ in range(300)]
+    answers = [
+        session.get(f"{running.url}/control/record/summary", timeout=5) for session in sessions
+    ]
+    for session in sessions:
+        session.close()
+
+    assert {answer.status_code for answer in answers} == {200}
 
 
 def test_availability_tapback_typing_reading_and_history(
