@@ -192,7 +192,7 @@ class Dispatcher:
         """Only what is in the air is waited for; the rest is the sweep's."""
         self.ends_at = 0.0
         for handover in self.handovers:
-            handover.is_lost = True
+            handover.is_lost = handover.is_lost or handover.waiting > 0
         connection.close_if_unusable_or_obsolete()
 
     def _claim_more(self) -> bool:

@@ -77,6 +77,26 @@ def test_answers_outlast_a_database_that_is_away_for_a_moment(world, monkeypatch
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_batch_that_is_all_in_the_air_ends_as_ever_when_no_more_can_be_claimed(
+    world, monkeypatch
+):
+    ada = world.person()
+    world.queued(ada)
+    ready_lanes, calls = claims.ready_lanes, []
+
+    def fail_the_second_time():
+        calls.append(1)
+        if len(calls) > 1:
+            raise OperationalError
+        return ready_lanes()
+
+    monkeypatch.setattr(claims, "ready_lanes", fail_the_second_time)
+    world.hand_over()
+    assert world.message_to(ada).state == "accepted"
+    assert not Batch.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_what_is_in_the_air_is_settled_when_consent_can_not_be_read_any_more(world, monkeypatch):
     monkeypatch.setattr(claims, "WINDOW", 2)
     people = world.people(5)
