@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 
+from identifiers import texts
+
 MOST_BYTES = 2 * 1024 * 1024
 #: So much of a body that is too large is read off the line, so that the answer can be heard.
 MOST_DISCARDED = 32 * 1024 * 1024
-_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 class BodyTooLarge(APIException):
@@ -48,16 +48,11 @@ class JsonBody(BaseParser):
         if not isinstance(body, dict):
             raise ParseError('The body must be a JSON object, such as {"message": "Hello"}.')
         for place, text in _texts(body):
-            if not is_storable(text):
+            if not texts.can_be_kept(text):
                 raise ParseError(
                     f"{place}: Remove the characters that are no text, such as U+0000."
                 )
         return body
-
-
-def is_storable(text: str) -> bool:
-    """Whether PostgreSQL can keep it: no NUL, no half of a surrogate pair."""
-    return _NO_TEXT.search(text) is None
 
 
 def _read(stream: IO[Any]) -> bytes:

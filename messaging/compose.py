@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
 
+from identifiers.texts import can_be_kept
 from messaging import expand, settle
 from messaging.models import Batch, Conversation, Message, Send, Template
 from messaging.rendering import TemplateError, parse
@@ -26,7 +26,6 @@ from subscribers.models import Group, Subscriber
 MOST_CHARACTERS = 1_600
 MOST_MEDIA = 10
 MOST_TAGS = 20
-_NEVER_KEPT = re.compile("[\x00\ud800-\udfff]")
 _SCHEDULE_AT_MOST = timedelta(days=366)
 #: A moment that passed this short a time ago means now: clocks differ, and people take time to
 #: press.
@@ -168,7 +167,7 @@ def _check_sender(draft: Draft, send: Send) -> None:
     longcode = _longcode(draft)
     if draft.sender_name:
         names = SenderIdentity.objects.filter(name=draft.sender_name)
-        identity = names.first() if _can_be_kept(draft.sender_name) else None
+        identity = names.first() if can_be_kept(draft.sender_name) else None
         if identity is None:
             raise _fault(
                 "sender_name",
@@ -239,13 +238,8 @@ def _check_labels(draft: Draft, send: Send) -> None:
     if len(draft.tags) > MOST_TAGS:
         raise _fault("tags", f"Give {MOST_TAGS} tags or fewer.")
     texts = [send.name, draft.external_id, *draft.tags, *draft.tags.values()]
-    if not all(len(text) <= 500 and _can_be_kept(text) for text in texts):
+    if not all(len(text) <= 500 and can_be_kept(text) for text in texts):
         raise _fault("tags", "Tags and names are texts of at most 500 characters without NUL.")
-
-
-def _can_be_kept(text: str) -> bool:
-    """Whether a database of UTF-8 texts takes it: no NUL, no half of a surrogate pair."""
-    return not _NEVER_KEPT.search(text)
 
 
 _CHECKS: tuple[Callable[[Draft, Send], None], ...] = (

@@ -17,6 +17,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from identifiers.texts import can_be_kept
 from messaging import sends
 from messaging.batches import Place, enqueue
 from messaging.fallback import Next, NextStep, after_failure, after_unknown
@@ -193,7 +194,7 @@ def _load(attempt_ids: Iterable[int]) -> dict[int, _Attempt]:
 def _take(attempt: _Attempt, report: Report, change: _Change) -> bool:
     """Fold one report into an attempt; whether it moved."""
     old = attempt.state
-    if _can_be_kept(report.gateway_message_id):
+    if _is_keepable(report.gateway_message_id):
         attempt.gateway_message_id = report.gateway_message_id
         attempt.last = attempt.last or report
     if not _may_move(attempt, report.state):
@@ -210,9 +211,9 @@ def _take(attempt: _Attempt, report: Report, change: _Change) -> bool:
     return True
 
 
-def _can_be_kept(carrier_id: str) -> bool:
+def _is_keepable(carrier_id: str) -> bool:
     """Of an id that the column does not take, the status counts all the same."""
-    return 0 < len(carrier_id) <= _MOST_OF_AN_ID and carrier_id.isprintable()
+    return 0 < len(carrier_id) <= _MOST_OF_AN_ID and can_be_kept(carrier_id)
 
 
 def _may_move(attempt: _Attempt, reported: AttemptState) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import compress, islice
@@ -19,6 +18,7 @@ from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from identifiers import texts
 from messaging import intake
 from senders import wire
 from senders.gateways.contract import (
@@ -41,8 +41,6 @@ LONGEST_PAUSE = timedelta(minutes=2)
 PEOPLE_LOCK = 0x7461_7062_6163_6B01
 REPORTS_LOCK = 0x7461_7062_6163_6B02
 REPORTS_AT_ONCE = 250
-
-_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 class Read(NamedTuple):
@@ -189,7 +187,7 @@ _DELIVERED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.READ})
 def _storable(value: Any) -> Any:
     """A fact, or a part of one, without characters that PostgreSQL can't keep."""
     if type(value) is str:
-        return _NO_TEXT.sub("\ufffd", value)
+        return texts.mended(value)
     if isinstance(value, tuple):
         return tuple(_storable(part) for part in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
