@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -33,6 +34,10 @@ _PLACES = {
     "scheduled_at": "at",
     "tags": "name",
 }
+
+
+#: The fields that say who gets it.
+_AUDIENCE = {"groups", "numbers", "to_everyone"}
 
 
 class SignInForm(AuthenticationForm):
@@ -89,6 +94,7 @@ class ComposeForm(forms.Form):
                 "One of these groups does not exist any more. Choose from the list."
             )
         self.phones: list[str] = []
+        self.new_phones: list[str] = []
 
     def clean_sender(self) -> int | None:
         return _key("longcode", self.cleaned_data["sender"], "Choose a sender from the list.")
@@ -127,33 +133,64 @@ class ComposeForm(forms.Form):
             self.add_error("at", "Choose the day and time at which it starts.")
         return data
 
-    def draft(self, *, add_people: bool) -> compose.Draft:
-        """What was typed as a draft. ``add_people``: numbers that nobody has yet become people;
-        without it they are left out, and nothing is written."""
+    def described(self) -> Send | None:
+        """The send that is described, unsaved; ``None`` when the form says what is wrong with it.
+
+        Nothing is written: numbers that nobody has yet are counted in ``new_phones``.
+        """
+        self.full_clean()
+        known = _known(self.phones)
+        self.new_phones = [phone for phone in self.phones if phone not in known]
+        draft = self._draft(sorted(known.values()))
+        is_new_only = bool(self.new_phones) and not (known or draft.to_everyone or draft.group_ids)
+        if is_new_only:
+            # For the check only: numbers that are new don't make an audience empty.
+            draft = replace(draft, to_everyone=True)
+        try:
+            send = compose.check(draft)
+        except compose.NotValid as error:
+            self.tell(error.problems)
+        if self.errors:
+            return None
+        if is_new_only:
+            send.to_everyone = False
+        return send
+
+    def draft(self) -> compose.Draft:
+        """What was typed, and is right, as a draft. Numbers that nobody has yet become people."""
+        return self._draft(sorted(people.find_or_create(self.phones).values()))
+
+    def _draft(self, subscriber_ids: Sequence[int]) -> compose.Draft:
         data = self.cleaned_data
-        phones: Sequence[str] = data["numbers"]
-        found = people.find_or_create(phones) if add_people else _known(phones)
-        body = data["body"]
+        body = data.get("body", "")
         return compose.Draft(
             body=body,
-            template_id=data["template"] if not body.strip() else None,
-            media_urls=data["media_urls"],
-            longcode_id=data["sender"],
-            to_everyone=data["to_everyone"],
-            group_ids=data["groups"],
-            excluded_group_ids=data["excluded_groups"],
-            subscriber_ids=sorted(found.values()),
-            scheduled_at=data["at"] if data["when"] == "later" else None,
-            fallback_reasons=data["fallback_reasons"] if data["fallback"] == "some" else None,
-            unknown_policy=data["unknown_policy"] or Send.UnknownPolicy.HOLD,
-            name=data["name"],
+            template_id=data.get("template") if not body.strip() else None,
+            media_urls=data.get("media_urls", []),
+            longcode_id=data.get("sender"),
+            to_everyone=data.get("to_everyone", False),
+            group_ids=data.get("groups", []),
+            excluded_group_ids=data.get("excluded_groups", []),
+            subscriber_ids=subscriber_ids,
+            scheduled_at=data.get("at") if data.get("when") == "later" else None,
+            fallback_reasons=data.get("fallback_reasons")
+            if data.get("fallback") == "some"
+            else None,
+            unknown_policy=data.get("unknown_policy") or Send.UnknownPolicy.HOLD,
+            name=data.get("name", ""),
         )
 
     def tell(self, problems: Iterable[compose.Problem]) -> None:
-        """Show the sentences of ``messaging.compose`` at the fields that they are about."""
+        """Show the sentences of ``messaging.compose`` at the fields that they are about.
+
+        A field that is wrong already has been left out, so what follows from that is not said.
+        """
+        wrong = set(self.errors)
         for problem in problems:
             place = _PLACES.get(problem.field, problem.field)
-            self.add_error(place if place in self.fields else None, problem.sentence)
+            follows = place in wrong or (problem.field == "audience" and wrong & _AUDIENCE)
+            if not follows:
+                self.add_error(place if place in self.fields else None, problem.sentence)
 
 
 def initial_of(send: Send) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,17 +83,12 @@ def _page(
 
 def live(form: ComposeForm, *, preview_as: str = "") -> Live:
     """Preview and forecast of what is typed so far. Nothing is written."""
-    raw = form.cleaned_data["body"] if form.is_valid() else form.data.get("body", "")
+    send = form.described()
+    raw = form.cleaned_data.get("body", "")
     shown = Live(raw=raw, counted=segments.count(raw) if raw else None)
-    if not form.is_valid():
+    shown.new_numbers = len(form.new_phones)
+    if send is None:
         shown.missing = [str(text) for texts in form.errors.values() for text in texts]
-        return shown
-    draft = form.draft(add_people=False)
-    shown.new_numbers = len(form.phones) - len(draft.subscriber_ids)
-    try:
-        send = compose.check(draft)
-    except compose.NotValid as error:
-        shown.missing = [problem.sentence for problem in error.problems]
         return shown
     return _with_forecast(shown, send, preview_as)
 
@@ -122,30 +116,18 @@ def _one_of_each(found: Forecast) -> list[Sample]:
 
 
 def _keep(form: ComposeForm, request: SignedIn, draft: Send | None) -> Send | None:
-    """The send as a draft, or ``None`` with the form saying what is wrong."""
-    if not form.is_valid():
+    """The send as a draft; ``None`` when the form says what is wrong, and nothing is written."""
+    if form.described() is None:
         return None
     try:
-        # Checked before people are made of new numbers: a refused form writes nothing.
-        compose.check(_with_somebody(form.draft(add_people=False), form))
-        wanted = form.draft(add_people=True)
         if draft is None:
-            return compose.create(wanted, by=request.user)
-        if compose.revise(draft, wanted):
-            return draft
-    except compose.NotValid as error:
+            return compose.create(form.draft(), by=request.user)
+        if not compose.revise(draft, form.draft()):
+            messages.error(request, "This draft was sent meanwhile, so it was not changed.")
+        return draft
+    except compose.NotValid as error:  # something changed since the check
         form.tell(error.problems)
         return None
-    messages.error(request, "This draft was sent meanwhile, so it was not changed.")
-    return draft
-
-
-def _with_somebody(draft: compose.Draft, form: ComposeForm) -> compose.Draft:
-    """For the check only: numbers that are new don't make an audience empty."""
-    if not form.phones or draft.subscriber_ids or draft.to_everyone or draft.group_ids:
-        return draft
-    anybody = Subscriber.objects.values_list("pk", flat=True).first()
-    return dataclasses.replace(draft, subscriber_ids=[anybody] if anybody else [])
 
 
 def _draft_to_change(request: SignedIn) -> Send | None:

@@ -139,6 +139,23 @@ def test_what_is_wrong_is_said_and_nothing_is_written(
     assert Subscriber.objects.count() == people
 
 
+def test_everything_that_is_wrong_is_said_at_once(house: House, marketing: Client) -> None:
+    form = house.form(groups=[], numbers="call me", body="Hi {{ nickname }}", sender="nobody")
+    page = marketing.post("/compose/", form).content.decode()
+    assert "“call me”: Write the number" in page
+    assert "There is no field “nickname”." in page
+    assert "Choose a sender from the list." in page
+    assert "Choose who gets this" not in page
+
+
+def test_numbers_that_are_new_can_be_the_whole_audience(house: House, marketing: Client) -> None:
+    form = house.form(groups=[], numbers="+14155550150")
+    page = forecast_of(marketing, form).content.decode()
+    assert "1 of the pasted numbers is new" in page
+    assert 'data-forecast="imessage"' not in page
+    assert marketing.post("/compose/", form).status_code == 302
+
+
 def test_what_was_typed_is_kept_beside_the_error(house: House, marketing: Client) -> None:
     form = house.form(body="Hi {{ nickname }}", name="My send", numbers="+14155550150")
     page = marketing.post("/compose/", form).content.decode()
