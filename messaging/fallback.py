@@ -9,11 +9,12 @@ from typing import NamedTuple
 from senders.gateways.contract import Route
 from senders.gateways.errors import REFUSALS, DeliveryFailed
 
-#: So many tries of an iMessage that never left, before SMS is used instead.
-MOST_IMESSAGE_TRIES = 3
-#: So many tries of an SMS that never left, before it is given up. The breaker spares tries: while
-#: it is open nothing is claimed.
-MOST_SMS_TRIES = 12
+#: So many tries of an iMessage whose carrier can't be reached, before SMS is used instead.
+MOST_OUTAGE_TRIES = 3
+#: So many tries of anything else that may be tried again: a text, which has no next leg, and what a
+#: carrier asked us to send more slowly. The breaker spares tries: while it is open nothing is
+#: claimed.
+MOST_TRIES = 12
 _FIRST_PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 300.0
 
@@ -63,7 +64,8 @@ def after_failure(
     ``tries`` counts the attempts so far on any route; ``allowed`` is the send's policy.
     """
     error = REFUSALS.get(error_code, DeliveryFailed)
-    most = MOST_IMESSAGE_TRIES if route == Route.IMESSAGE else MOST_SMS_TRIES
+    is_short = route == Route.IMESSAGE and error.trips_breaker
+    most = MOST_OUTAGE_TRIES if is_short else MOST_TRIES
     if error.may_retry and tries < most:
         return NextStep(Next.RETRY, pause_seconds=retry_after_seconds or pause_seconds(tries))
     if route != Route.IMESSAGE or not (error.may_fall_back or error.may_retry):

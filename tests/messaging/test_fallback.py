@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging.fallback import (
-    MOST_IMESSAGE_TRIES,
-    MOST_SMS_TRIES,
+    MOST_OUTAGE_TRIES,
+    MOST_TRIES,
     Next,
     after_failure,
     after_unknown,
@@ -53,13 +53,16 @@ def test_an_sms_that_was_refused_for_good_ends_the_message(error_code):
     assert step.next is END
 
 
-@pytest.mark.parametrize("error_code", ["rate_limited", "route_unavailable"])
-def test_an_imessage_that_never_left_is_tried_again_then_goes_by_sms(error_code):
+@pytest.mark.parametrize(
+    ("error_code", "most"), [("rate_limited", MOST_TRIES), ("route_unavailable", MOST_OUTAGE_TRIES)]
+)
+def test_an_imessage_that_never_left_is_tried_again_then_goes_by_sms(error_code, most):
+    """A carrier that asks us to slow down is obeyed for longer than one that is away."""
     steps = [
         after_failure(route="imessage", error_code=error_code, tries=tries, allowed=None)
-        for tries in range(1, MOST_IMESSAGE_TRIES + 1)
+        for tries in range(1, most + 1)
     ]
-    assert [step.next for step in steps] == [*[RETRY] * (MOST_IMESSAGE_TRIES - 1), FALL_BACK]
+    assert [step.next for step in steps] == [*[RETRY] * (most - 1), FALL_BACK]
     assert steps[-1].reason == "route_unavailable"
 
 
@@ -67,13 +70,13 @@ def test_an_imessage_that_never_left_is_tried_again_then_goes_by_sms(error_code)
 def test_an_sms_that_never_left_is_tried_again_then_given_up(error_code):
     nexts = [
         after_failure(route="sms", error_code=error_code, tries=tries, allowed=None).next
-        for tries in range(1, MOST_SMS_TRIES + 1)
+        for tries in range(1, MOST_TRIES + 1)
     ]
-    assert nexts == [*[RETRY] * (MOST_SMS_TRIES - 1), END]
+    assert nexts == [*[RETRY] * (MOST_TRIES - 1), END]
 
 
 def test_a_retry_waits_longer_each_time_and_never_too_long():
-    pauses = [pause_seconds(tries) for tries in range(1, MOST_SMS_TRIES)]
+    pauses = [pause_seconds(tries) for tries in range(1, MOST_TRIES)]
     assert pauses[:4] == [2.0, 4.0, 8.0, 16.0]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 300.0
@@ -128,7 +131,7 @@ def test_the_policy_is_kept_and_every_reason_is_a_known_one(route, error_code, t
         assert route == "imessage"
         assert allowed is None or step.reason in allowed
     if step.next is RETRY:
-        assert tries < max(MOST_IMESSAGE_TRIES, MOST_SMS_TRIES)
+        assert tries < max(MOST_OUTAGE_TRIES, MOST_TRIES)
         assert step.pause_seconds > 0
 
 
