@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "screenshots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+WIDTH, HEIGHT = 1280, 860
 TEXT = "Hi {{ first_name }}, our doors open on Saturday at 10. Shall I keep a seat for you?"
 
 
@@ -30,7 +31,7 @@ class Studio:
 
     def _sign_in(self, **look: Any) -> Page:
         context = self.browser.new_context(
-            viewport={"width": 1280, "height": 860}, device_scale_factor=1.5, **look
+            viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=1.5, **look
         )
         page = context.new_page()
         name, password = next(user[:2] for user in self.demo["users"] if user[2] == "Marketing")
@@ -64,15 +65,17 @@ class Studio:
         self.open("/compose/")
         page.get_by_label(self.demo["group"]).first.check()
         page.get_by_label("Numbers", exact=True).evaluate(
-            "(field, number) => { field.closest('details').open = true; field.value = number; }",
+            "(field, number) => { field.value = number; }",
             self.demo["numbers"]["capable_opted_in"],
         )
         page.get_by_label("Text", exact=True).fill(TEXT)
         page.get_by_label("Name (optional").fill("Spring open house, invitation")
         page.locator("[data-forecast=imessage]").wait_for()
-        page.get_by_role("heading", name="What it says").scroll_into_view_if_needed()
         page.wait_for_timeout(800)
+        page.set_viewport_size({"width": WIDTH, "height": 1180})
+        page.evaluate("scrollTo(0, 0)")
         self.shoot("compose")
+        page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
 
     def send(self) -> None:
         page = self.page

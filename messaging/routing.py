@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from messaging.states import MessageState
 from senders.gateways.contract import Route
+from senders.gateways.errors import REFUSALS
 
 NOWHERE = ""
 
@@ -67,8 +68,13 @@ FALLBACK_REASONS: tuple[str, ...] = (
     *AFTER_ATTEMPT,
 )
 SUPPRESSION_REASONS: tuple[str, ...] = tuple(rule.reason for rule in RULES if rule.route == NOWHERE)
+#: What else a carrier may say when a message ends with it.
+CARRIER_REASONS: tuple[str, ...] = tuple(
+    code for code in REFUSALS if code not in FALLBACK_REASONS + SUPPRESSION_REASONS
+)
 
 SENTENCES: dict[str, str] = {
+    **{code: error.sentence for code, error in REFUSALS.items()},
     "": "Went the way that was asked for.",
     "opted_out": "This person has opted out.",
     "invalid_number": "There is no number to text.",
@@ -173,7 +179,8 @@ def decision_sql(alias: str) -> str:
 
 
 def _check() -> None:
-    assert set(SENTENCES) == {rule.reason for rule in RULES} | set(AFTER_ATTEMPT) | {""}
+    assert set(SENTENCES) - set(REFUSALS) <= {*FALLBACK_REASONS, *SUPPRESSION_REASONS, ""}
+    assert set(SENTENCES) >= {*FALLBACK_REASONS, *SUPPRESSION_REASONS, ""}
     assert {rule.fact for rule in RULES} <= set(Facts.__slots__)
     assert len({rule.reason for rule in RULES}) == len(RULES)
 

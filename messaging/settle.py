@@ -206,6 +206,8 @@ def _take(attempt: _Attempt, report: Report, change: _Change) -> bool:
     if attempt.is_current and report.state in MESSAGE_STATE_OF_ATTEMPT:
         attempt.message.state = MESSAGE_STATE_OF_ATTEMPT[report.state]
         attempt.message.error_code = report.error_code
+        if old == AttemptState.FAILED and attempt.route == attempt.message.first_route:
+            attempt.message.reason = ""  # it went the way that was asked for after all
         attempt.message.is_changed = True
     change.note(attempt, Event.Kind.STATE, old=old, new=report.state, report=report)
     return True
@@ -251,7 +253,7 @@ def _go_on(attempt: _Attempt, step: NextStep, report: Report, change: _Change) -
     message = attempt.message
     message.is_changed = True
     if step.next == Next.END:
-        message.reason = step.reason or report.reason or message.reason
+        message.reason = step.reason or report.reason or message.reason or report.error_code
         if report.reason:
             message.state, message.route = MessageState.SUPPRESSED, ""
         return

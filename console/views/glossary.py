@@ -7,7 +7,12 @@ from django.shortcuts import render
 
 from console import words
 from console.access import SignedIn, page
-from messaging.routing import FALLBACK_REASONS, SENTENCES, SUPPRESSION_REASONS
+from messaging.routing import (
+    CARRIER_REASONS,
+    FALLBACK_REASONS,
+    SENTENCES,
+    SUPPRESSION_REASONS,
+)
 
 
 @page()
@@ -15,6 +20,7 @@ def glossary(request: SignedIn) -> HttpResponse:
     reasons = {
         "They sent a message by SMS instead": FALLBACK_REASONS,
         "They kept a message from being sent": SUPPRESSION_REASONS,
+        "The carrier refused a message, and nothing else was left to try": CARRIER_REASONS,
     }
     return render(
         request,

@@ -143,6 +143,7 @@ def test_an_invalid_number_ends_as_failed_and_tries_nothing_else(world):
     world.sent(ada)
     message = world.message_to(ada)
     assert (message.state, message.error_code) == ("failed", "invalid_number")
+    assert message.reason == "invalid_number"  # without one, it would not be in the audit
     assert len(world.attempts_of(ada)) == 1
 
 

@@ -179,7 +179,18 @@ def test_a_failed_sms_that_arrives_after_all_is_delivered(world):
     [attempt] = world.attempts_of(ada)
     _report(attempt, FAILED, error_code="delivery_failed")
     _report(attempt, DELIVERED)
-    assert world.message_to(ada).state == "delivered"
+    message = world.message_to(ada)
+    assert (message.state, message.reason) == ("delivered", "not_opted_in")
+
+
+def test_a_plain_text_that_failed_says_why_until_it_arrives_after_all(world):
+    ada = world.person()
+    world.sent(ada, sender_name="")
+    [attempt] = world.attempts_of(ada)
+    _report(attempt, FAILED, error_code="delivery_failed")
+    assert world.message_to(ada).reason == "delivery_failed"
+    _report(attempt, DELIVERED)
+    assert world.message_to(ada).reason == ""
 
 
 def test_an_unknown_outcome_is_settled_by_its_callback(world):
