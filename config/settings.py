@@ -230,4 +230,5 @@ DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
 OPT_OUT_SCOPE = env.choice("OPT_OUT_SCOPE", among=("everything", "identity"), default="everything")
 # How confirmations (STOP, START, HELP) name you.
 ORGANISATION = env.str("ORGANISATION", default="Tapback demo")
+CURRENCY = env.str("CURRENCY", default="USD")
 DISPATCH_CALL_DEADLINE = timedelta(seconds=20)

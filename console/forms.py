@@ -10,6 +10,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
+from django.db.models import Count
 
 from identifiers import e164, public_ids
 from messaging import compose
@@ -101,6 +102,12 @@ class ComposeForm(forms.Form):
 
     def clean_template(self) -> int | None:
         return _key("template", self.cleaned_data["template"], "Choose a template from the list.")
+
+    def sized_groups(self) -> list[Group]:
+        """The groups with their ``size``: counted for the page only, not for every forecast."""
+        keys = [group.pk for group in self.all_groups]
+        counted = Group.objects.filter(pk__in=keys).annotate(size=Count("membership"))
+        return list(counted.order_by("name"))
 
     def clean_groups(self) -> list[int]:
         return _keys("group", self.cleaned_data["groups"])

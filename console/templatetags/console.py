@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import zlib
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import phonenumbers
 from django import template
+from django.conf import settings
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
@@ -124,6 +126,12 @@ def avatar(name: str, size: str = "") -> SafeString:
     return format_html(
         '<span class="avatar tone-{} {}" aria-hidden="true">{}</span>', tone, size, initials
     )
+
+
+@register.filter
+def money(amount: Decimal) -> str:
+    """An amount in the currency of the longcodes' prices."""
+    return f"{amount:,.2f} {settings.CURRENCY}"
 
 
 @register.filter
