@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Q
@@ -22,6 +24,9 @@ from senders.gateways.contract import (
     StatusReport,
 )
 from senders.models import Gateway
+
+#: What the column of inbound ids takes.
+_MOST_OF_AN_ID = 200
 
 _RECEIVERS: dict[type[CallbackFact], Callable[[Gateway, Any], bool]] = {
     InboundMessage: receive.message,
@@ -49,6 +54,7 @@ class Taken:
 def take(gateway: Gateway, facts: Sequence[CallbackFact]) -> Taken:
     """Take in what one gateway told. Safe to repeat; reports are settled as one set, in one
     transaction, and everything else in a transaction each."""
+    facts = [_keepable(fact) for fact in facts]
     attempts = _attempts(gateway, [fact for fact in facts if isinstance(fact, StatusReport)])
     settle.apply(
         [
@@ -65,6 +71,32 @@ def take(gateway: Gateway, facts: Sequence[CallbackFact]) -> Taken:
             for fact in facts
         ]
     )
+
+
+def _keepable(fact: CallbackFact) -> CallbackFact:
+    """A fact whose moment and id our columns take: an odd clock or id must not cost a STOP."""
+    fact = replace(fact, at=_in_utc(fact.at))
+    if isinstance(fact, InboundMessage):
+        fact = replace(fact, gateway_message_id=_inbound_id(fact))
+    return fact
+
+
+def _in_utc(at: datetime | None) -> datetime | None:
+    """The moment in UTC; ``None`` for one without a zone or beyond the calendar."""
+    if at is None or at.tzinfo is None:
+        return None
+    try:
+        return at.astimezone(UTC)
+    except (OverflowError, ValueError):
+        return None
+
+
+def _inbound_id(fact: InboundMessage) -> str:
+    """The carrier's id, or, for an empty or overlong one, a digest of the message itself."""
+    if 0 < len(fact.gateway_message_id) <= _MOST_OF_AN_ID:
+        return fact.gateway_message_id
+    said = (fact.gateway_message_id, fact.line, fact.sender, fact.body, fact.at)
+    return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
 def _report(attempt_id: int, fact: StatusReport) -> Report:

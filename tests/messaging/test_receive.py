@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from datetime import timezone as tz
 
 import pytest
 from django.utils import timezone
@@ -207,6 +208,29 @@ def test_a_message_to_a_line_of_another_gateway_is_not_taken(world):
 def test_a_sender_that_is_no_number_is_not_taken_and_breaks_nothing(world, write):
     assert write("hi", sender="somebody@example.com").unmatched == 1
     assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize("carrier_id", ["", "x" * 5_000])
+def test_a_stop_with_an_odd_carrier_id_counts_once(world, carrier_id):
+    fact = InboundMessage(carrier_id, IMESSAGE, PHONE, "STOP", timezone.now())
+    take(world.imessage_gateway, [fact])
+    take(world.imessage_gateway, [fact])
+    assert _person().opted_out_at is not None
+    assert Message.objects.filter(direction="in").count() == 1
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(1, 1, 1, tzinfo=tz(timedelta(hours=23))),
+        datetime(9999, 12, 31, 23, tzinfo=tz(timedelta(hours=-23))),
+        datetime(2026, 1, 1, tzinfo=tz(timedelta(hours=23, minutes=59))),
+        datetime(2026, 1, 1),  # noqa: DTZ001 -- a carrier that gives no zone
+    ],
+)
+def test_a_stop_at_an_odd_moment_counts(world, at):
+    take(world.imessage_gateway, [InboundMessage("odd", IMESSAGE, PHONE, "STOP", at)])
+    assert _person().opted_out_at is not None
 
 
 def test_a_nul_character_in_a_text_breaks_nothing(world, write):
