@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from identifiers.texts import can_be_kept
@@ -338,14 +339,29 @@ def reply(
     body: str,
     by: AbstractBaseUser | None,
     media_urls: Sequence[str] = (),
+    once: str = "",
 ) -> Send:
     """Answer a person, from the identity (else the longcode) that they wrote to. Goes at once.
 
-    Merge fields work here as in any text. Raises :class:`NotValid`.
+    Merge fields work here as in any text. ``once`` names the form that was filled in: the same text
+    from the same form is one answer, however often it comes. Raises :class:`NotValid`.
     """
-    with transaction.atomic():
-        send = _speak(conversation, body=body, kind=Send.Kind.REPLY, by=by, media_urls=media_urls)
-        _put_on_top(send, conversation)
+    key = hashlib.sha256(f"{once}\n{body}".encode()).hexdigest() if once else ""
+    try:
+        with transaction.atomic():
+            send = _speak(
+                conversation,
+                body=body,
+                kind=Send.Kind.REPLY,
+                by=by,
+                media_urls=media_urls,
+                external_id=key,
+            )
+            _put_on_top(send, conversation)
+    except IntegrityError as error:
+        if "send_reply_once" not in str(error):
+            raise
+        return Send.objects.get(kind=Send.Kind.REPLY, external_id=key)
     return send
 
 
@@ -373,6 +389,7 @@ def _speak(
     kind: str,
     by: AbstractBaseUser | None,
     media_urls: Sequence[str] = (),
+    external_id: str = "",
 ) -> Send:
     identity = conversation.identity
     draft = Draft(
@@ -384,6 +401,7 @@ def _speak(
         subscriber_ids=[conversation.subscriber_id],
         kind=kind,
         origin=Send.Origin.CONSOLE if by else Send.Origin.SYSTEM,
+        external_id=external_id,
     )
     with transaction.atomic():
         send = create(draft, by=by)

@@ -128,6 +128,12 @@ class Send(models.Model):
             models.CheckConstraint(
                 name="send_state_is_known", condition=_one_of("state", SendState)
             ),
+            # An answer that is sent twice at the same moment, from the same form, is one.
+            models.UniqueConstraint(
+                fields=["external_id"],
+                name="send_reply_once",
+                condition=Q(kind="reply") & ~Q(external_id=""),
+            ),
             models.CheckConstraint(
                 name="send_under_way_has_frozen_audience",
                 condition=Q(state__in=["draft", "scheduled", "cancelled", "failed"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
+import secrets
 from typing import Any
 
 from django.contrib import messages
@@ -124,7 +125,7 @@ def _reply(request: SignedIn, row: Conversation, body: str) -> str:
     if row.subscriber.opted_out_at is not None:
         return "This person has opted out. They can be written to once they send START."
     try:
-        compose.reply(row, body=body, by=request.user)
+        compose.reply(row, body=body, by=request.user, once=request.POST.get("once", ""))
     except compose.NotValid as error:
         return error.problems[0].sentence
     wake.dispatch()
@@ -163,6 +164,7 @@ def _thread_context(
         "tapbacks": words.TAPBACKS.items(),
         "can_tapback": row.identity is not None and row.identity.status == "active",
         "opt_ins": opt_ins,
+        "once": secrets.token_urlsafe(12),
     }
 
 

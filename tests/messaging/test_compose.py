@@ -433,3 +433,17 @@ class TestReply:
         with pytest.raises(NotValid):
             compose.reply(conversation, body=body, by=None)
         assert not Send.objects.exists()
+
+
+def test_the_same_answer_from_the_same_form_is_sent_once(world):
+    conversation = Conversation.objects.create(
+        subscriber=world.person(), longcode=world.longcode, identity=world.identity
+    )
+    first = compose.reply(conversation, body="Yes", by=None, once="form")
+    again = compose.reply(conversation, body="Yes", by=None, once="form")
+    other = compose.reply(conversation, body="No", by=None, once="form")
+    later = compose.reply(conversation, body="Yes", by=None, once="another form")
+    world.hand_over()
+    assert again == first
+    assert len({first, other, later}) == 3
+    assert [message["body"] for message in world.carrier.handed] == ["Yes", "No", "Yes"]
