@@ -13,12 +13,12 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncDate
 
 from messaging import routing
 from messaging.models import Attempt, Event, Message, Send
-from messaging.states import HANDED_OVER, WAITING, AttemptState, MessageState
+from messaging.states import WAITING, AttemptState, MessageState
 from senders.gateways.contract import Route
 from senders.gateways.errors import REFUSALS
 
@@ -42,7 +42,6 @@ class Outcome(NamedTuple):
     reason: str
     state: str
     people: int
-    segments: int
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,6 @@ class Summary:
     @property
     def people(self) -> int:
         return sum(outcome.people for outcome in self.outcomes)
-
-    @property
-    def sms_segments(self) -> int:
-        return sum(outcome.segments for outcome in self.outcomes if outcome.route == Route.SMS)
 
     @property
     def imessage(self) -> int:
@@ -89,10 +84,6 @@ class Summary:
     @property
     def waiting(self) -> int:
         return self.by_state(WAITING)
-
-    @property
-    def handed_over(self) -> int:
-        return self.by_state(HANDED_OVER)
 
     @property
     def delivered(self) -> int:
@@ -147,11 +138,7 @@ class Summary:
 
 
 def _outcomes(messages: QuerySet[Message]) -> Summary:
-    rows = (
-        messages.order_by()
-        .values_list("route", "reason", "state")
-        .annotate(people=Count("pk"), in_segments=Sum("segments"))
-    )
+    rows = messages.order_by().values_list("route", "reason", "state").annotate(people=Count("pk"))
     return Summary([Outcome(*row) for row in rows])
 
 
@@ -192,7 +179,7 @@ def days(*, count: int, zone: zoneinfo.ZoneInfo, now: dt.datetime) -> list[Day]:
         .annotate(day=TruncDate("created_at", tzinfo=zone))
         .order_by()
         .values_list("day", "route", "reason", "state")
-        .annotate(people=Count("pk"), in_segments=Sum("segments"))
+        .annotate(people=Count("pk"))
     )
     by_day: dict[dt.date, list[Outcome]] = {
         first + dt.timedelta(days=offset): [] for offset in range(count)

@@ -23,7 +23,7 @@ from messaging.batches import Place, enqueue
 from messaging.facts import facts_sql, sender_facts
 from messaging.models import Attempt, Batch, Message, Send
 from messaging.routing import decision_sql, rule_sql
-from messaging.states import RUNNING, AttemptState, MessageState, SendState
+from messaging.states import RUNNING, AttemptState, SendState
 from senders import lanes
 from senders.gateways.contract import Route
 from senders.models import Gateway, Lane, Longcode
@@ -173,8 +173,9 @@ def _trickle(batch: Batch, lane: Lane) -> None:
 
 def _lease(batch: Batch, lane: Lane, now: datetime) -> Claim:
     answers = _ask_again(batch)
-    staying = [a for a in answers if a.state == MessageState.QUEUED and a.route == batch.route]
-    changed = [a for a in answers if a not in staying or a.reason != a.old_reason]
+    # Whoever goes nowhere any more has no route, and so is not on this batch's either.
+    staying = [a for a in answers if a.route == batch.route]
+    changed = [a for a in answers if a.route != batch.route or a.reason != a.old_reason]
     settle.reroute([settle.Reroute(a.message_id, a.state, a.route, a.reason) for a in changed])
     _move_to_other_lane(batch, [a for a in changed if a.route and a.route != batch.route], now)
     if not staying:

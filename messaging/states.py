@@ -60,15 +60,6 @@ class SendState(enum.StrEnum):
 
 #: Messages that wait for their turn; whoever wants to stop them still can.
 WAITING = frozenset({MessageState.QUEUED, MessageState.HELD})
-#: Messages that a carrier took.
-HANDED_OVER = frozenset(
-    {
-        MessageState.ACCEPTED,
-        MessageState.SENT,
-        MessageState.DELIVERED,
-        MessageState.READ,
-    }
-)
 #: Attempts that are over without the person having the message: only then may there be another one.
 CLOSED = frozenset({AttemptState.FAILED, AttemptState.RELEASED, AttemptState.ABANDONED})
 #: A late report about these is recorded and moves nothing.

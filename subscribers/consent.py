@@ -60,20 +60,16 @@ def opt_in(
     words: str = "",
     message_id: int | None = None,
     by: User | None = None,
-    lifts_opt_out: bool = False,
 ) -> bool:
     """Opt a person in to an identity, and undo their opt-out of it.
 
-    Their opt-out of everything stays unless ``lifts_opt_out``. True when anything changed; an
-    opt-out later than ``at`` stays as it is.
+    Their opt-out of everything stays (see :func:`lift`). True when anything changed; an opt-out
+    later than ``at`` stays as it is.
     """
-    scopes = []
-    if lifts_opt_out and _lift_everything(subscriber_id, at):
-        scopes.append(_Scope.EVERYTHING)
-    if _opt_in_to(subscriber_id, identity, at, message_id):
-        scopes.append(_Scope.IDENTITY)
+    has_changed = _opt_in_to(subscriber_id, identity, at, message_id)
+    scopes = [_Scope.IDENTITY] if has_changed else []
     _record(_Action.OPT_IN, scopes, subscriber_id, identity, at, source, words, message_id, by)
-    return bool(scopes)
+    return has_changed
 
 
 def opt_out(
@@ -144,7 +140,7 @@ def lift(
     """
     if _has_later_opt_out(subscriber_id, None, at):
         return False
-    scopes = [_Scope.EVERYTHING] if _lift_everything(subscriber_id, at) else []
+    scopes = [_Scope.EVERYTHING] if _lift_everything(subscriber_id) else []
     if identity is not None:
         has_changed = (
             _opt_in_to(subscriber_id, identity, at, message_id)
@@ -186,9 +182,7 @@ def _opt_in_to(
     return _write(_OPT_IN, [subscriber_id, identity.pk, at, message_id])
 
 
-def _lift_everything(subscriber_id: int, at: datetime) -> bool:
-    if _has_later_opt_out(subscriber_id, None, at):
-        return False
+def _lift_everything(subscriber_id: int) -> bool:
     people = Subscriber.objects.filter(pk=subscriber_id, opted_out_at__isnull=False)
     return bool(people.update(opted_out_at=None))
 

@@ -128,7 +128,7 @@ def test_an_opt_in_leaves_an_opt_out_of_everything_in_place(person, identity):
 
 def test_opt_in_words_undo_an_opt_out_of_everything(person, identity):
     change(consent.opt_out, person, None)
-    assert change(consent.opt_in, person, identity, at=LATER, lifts_opt_out=True)
+    assert change(consent.lift, person, identity, at=LATER)
     assert not is_out(person, identity)
     assert written()[1:] == [("opt_in", "everything", None), ("opt_in", "identity", identity.pk)]
 
